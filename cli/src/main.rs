@@ -1,0 +1,2 @@
+//! `stedi`, the command people type.
+fn main() {}

@@ -1,0 +1,3 @@
+//! The engine: landing bytes in, Parquet bytes out. Pure and synchronous.
+
+pub mod decode;
