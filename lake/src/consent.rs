@@ -10,6 +10,15 @@ pub fn consents(record: &Customer) -> bool {
     record.share_with_research_as_of_date.is_some_and(|since_ms| since_ms != 0)
 }
 
+/// A customer record and the landing object it came from, as a number that the caller gave the object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sourced {
+    /// The record.
+    pub record: Customer,
+    /// The object; of equal records in several objects, the smallest.
+    pub object: u32,
+}
+
 /// Collects landing records and yields the rows of customer_trusted.
 ///
 /// Records may come in any order and in any grouping: the result depends on the set of records alone, so several
@@ -18,7 +27,7 @@ pub fn consents(record: &Customer) -> bool {
 pub struct TrustedCustomers {
     policy: ConsentPolicy,
     by_email: HashMap<Box<str>, EmailRecords>,
-    all_consenting: Vec<Customer>,
+    all_consenting: Vec<Sourced>,
     memory_bytes: usize,
 }
 
@@ -28,7 +37,7 @@ pub struct TrustedCustomers {
 struct EmailRecords {
     newest_update_ms: i64,
     newest_all_consent: bool,
-    newest_by_serial: Vec<Customer>,
+    newest_by_serial: Vec<Sourced>,
 }
 
 impl TrustedCustomers {
@@ -37,24 +46,24 @@ impl TrustedCustomers {
         Self { policy, by_email: HashMap::new(), all_consenting: Vec::new(), memory_bytes: 0 }
     }
 
-    /// Adds one landing record.
-    pub fn observe(&mut self, record: Customer) {
+    /// Adds one landing record of landing object number `object`.
+    pub fn observe(&mut self, record: Customer, object: u32) {
         match self.policy {
             ConsentPolicy::Any if consents(&record) => {
                 self.memory_bytes += record.memory_bytes();
-                self.all_consenting.push(record);
+                self.all_consenting.push(Sourced { record, object });
             }
             ConsentPolicy::Any => {}
             ConsentPolicy::Latest => {
                 let update_ms = update_ms(&record);
                 let consents = consents(&record);
-                self.observe_latest(record, update_ms, consents);
+                self.observe_latest(Sourced { record, object }, update_ms, consents);
             }
         }
     }
 
-    fn observe_latest(&mut self, record: Customer, update_ms: i64, consents: bool) {
-        if let Some(known) = self.by_email.get_mut(&record.email) {
+    fn observe_latest(&mut self, sourced: Sourced, update_ms: i64, consents: bool) {
+        if let Some(known) = self.by_email.get_mut(&sourced.record.email) {
             match update_ms.cmp(&known.newest_update_ms) {
                 Ordering::Greater => {
                     known.newest_update_ms = update_ms;
@@ -63,15 +72,16 @@ impl TrustedCustomers {
                 Ordering::Equal => known.newest_all_consent &= consents,
                 Ordering::Less => {}
             }
-            self.memory_bytes += known.keep_newest(record);
+            self.memory_bytes += known.keep_newest(sourced);
         } else {
-            self.memory_bytes += record.email.len() + size_of::<EmailRecords>() + record.memory_bytes();
+            let email = sourced.record.email.clone();
+            self.memory_bytes += email.len() + size_of::<EmailRecords>() + sourced.record.memory_bytes();
             self.by_email.insert(
-                record.email.clone(),
+                email,
                 EmailRecords {
                     newest_update_ms: update_ms,
                     newest_all_consent: consents,
-                    newest_by_serial: vec![record],
+                    newest_by_serial: vec![sourced],
                 },
             );
         }
@@ -80,12 +90,12 @@ impl TrustedCustomers {
     /// Adds all records that `other` has seen. Both must have the same policy.
     pub fn merge(&mut self, other: Self) {
         assert_eq!(self.policy, other.policy, "collections of different policies");
-        self.memory_bytes += other.all_consenting.iter().map(Customer::memory_bytes).sum::<usize>();
+        self.memory_bytes += other.all_consenting.iter().map(|s| s.record.memory_bytes()).sum::<usize>();
         self.all_consenting.extend(other.all_consenting);
         #[expect(clippy::iter_over_hash_type, reason = "the outcome of a merge does not depend on its order")]
         for (_, records) in other.by_email {
-            for record in records.newest_by_serial {
-                self.observe_latest(record, records.newest_update_ms, records.newest_all_consent);
+            for sourced in records.newest_by_serial {
+                self.observe_latest(sourced, records.newest_update_ms, records.newest_all_consent);
             }
         }
     }
@@ -98,32 +108,39 @@ impl TrustedCustomers {
     /// The rows of customer_trusted, sorted by e-mail, serial number and the remaining columns.
     ///
     /// `latest`: at most one row for each e-mail and serial number. `any`: every record that consents.
-    pub fn finish(self) -> Vec<Customer> {
+    pub fn finish(self) -> Vec<Sourced> {
         let mut rows = self.all_consenting;
         #[expect(clippy::iter_over_hash_type, reason = "the rows are sorted below")]
         for (_, records) in self.by_email {
             if records.newest_all_consent {
-                rows.extend(records.newest_by_serial.into_iter().filter(consents));
+                rows.extend(records.newest_by_serial.into_iter().filter(|s| consents(&s.record)));
             }
         }
-        rows.sort_unstable_by(Customer::table_order);
+        rows.sort_unstable_by(|a, b| a.record.table_order(&b.record).then_with(|| a.object.cmp(&b.object)));
         rows
     }
 }
 
 impl EmailRecords {
     /// Keeps the newer of `record` and what is known of its serial number; returns the bytes of memory added.
-    fn keep_newest(&mut self, record: Customer) -> usize {
-        match self.newest_by_serial.iter_mut().find(|known| known.serial_number == record.serial_number) {
-            Some(known) if age_order(known, &record) == Ordering::Less => {
-                let before = known.memory_bytes();
-                *known = record;
-                known.memory_bytes().saturating_sub(before)
-            }
-            Some(_) => 0,
+    fn keep_newest(&mut self, sourced: Sourced) -> usize {
+        let serial = &sourced.record.serial_number;
+        match self.newest_by_serial.iter_mut().find(|known| known.record.serial_number == *serial) {
+            Some(known) => match age_order(&known.record, &sourced.record) {
+                Ordering::Less => {
+                    let before = known.record.memory_bytes();
+                    *known = sourced;
+                    known.record.memory_bytes().saturating_sub(before)
+                }
+                Ordering::Equal => {
+                    known.object = known.object.min(sourced.object);
+                    0
+                }
+                Ordering::Greater => 0,
+            },
             None => {
-                let added = record.memory_bytes();
-                self.newest_by_serial.push(record);
+                let added = sourced.record.memory_bytes();
+                self.newest_by_serial.push(sourced);
                 added
             }
         }
@@ -170,17 +187,18 @@ mod tests {
     fn trusted(policy: ConsentPolicy, records: &[Customer]) -> Vec<Customer> {
         let mut all = TrustedCustomers::new(policy);
         for record in records {
-            all.observe(record.clone());
+            all.observe(record.clone(), 0);
         }
-        let rows = all.finish();
+        let rows: Vec<Customer> = all.finish().into_iter().map(|s| s.record).collect();
         // the same in two halves and backwards
         let (left, right) = records.split_at(records.len() / 2);
         let mut halves = TrustedCustomers::new(policy);
         let mut other = TrustedCustomers::new(policy);
-        left.iter().rev().for_each(|r| other.observe(r.clone()));
-        right.iter().rev().for_each(|r| halves.observe(r.clone()));
+        left.iter().rev().for_each(|r| other.observe(r.clone(), 1));
+        right.iter().rev().for_each(|r| halves.observe(r.clone(), 0));
         halves.merge(other);
-        assert_eq!(halves.finish(), rows, "the order and grouping of records must not matter");
+        let merged: Vec<Customer> = halves.finish().into_iter().map(|s| s.record).collect();
+        assert_eq!(merged, rows, "the order and grouping of records must not matter");
         rows
     }
 

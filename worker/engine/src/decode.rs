@@ -3,12 +3,28 @@
 //! The decoder pushes: the caller owns the bytes and hands them over piece by piece; records go to a [`RecordSink`].
 //! Rows and rejects depend on the object's bytes alone, however they are cut into pieces and splits.
 
+mod block;
+mod collected;
+mod fault;
+mod frame;
+mod json;
+mod number;
+mod record;
+mod sniff;
+mod text;
+
 use std::ops::Range;
 
 use stedi_lake::{Customer, LandingTable};
 
+pub use collected::{AccelerometerReading, Collected, CollectedReject, StepTrainerReading};
+pub use sniff::sniff;
+
 /// A record that is longer than this is quarantined.
 pub const RECORD_BYTES_MAX: usize = 16 << 20;
+
+/// This much is kept of a record that is longer than [`RECORD_BYTES_MAX`].
+pub const REJECT_RAW_BYTES_MAX: usize = 64 << 10;
 
 /// Stands for a missing x, y or z: a NaN, which no JSON number is. Compare with `f64::is_nan`.
 pub const NULL_F64: f64 = f64::NAN;
@@ -79,17 +95,31 @@ pub struct Progress {
     pub done: bool,
 }
 
-/// Tells the layout from the first bytes of a decompressed object (at least 64 KiB, or all of it).
-pub fn sniff(_start: &[u8]) -> Layout {
-    Layout::Stream
-}
-
 /// Decodes one split of one object.
+///
+/// Records are found at the top level, where whitespace, `,`, `[` and `]` part them and a byte-order mark may precede
+/// them. A *sync point* is a newline followed by any of ` \t\r,` and then `{`, or the start of the object; its position
+/// is that of the byte after the newline.
+///
+/// - [`Layout::Lines`]: the bytes from one sync point to the next are a frame. A split owns the frames whose sync points
+///   it contains, and reads on to the end of the last one. A record ends in the frame in which it begins, else it is cut
+///   off; what is wrong with it takes away the rest of the frame. Other bytes between records take away their line.
+/// - [`Layout::Stream`]: a record may span lines. One that is not JSON is given up at the byte where that shows; reading
+///   goes on at the next `{` that only ` \t\r,[` precede on its line, or that only ` \t\r\n,` part from a `}`.
+///
+/// Rejects carry no whitespace at their end. What has to be given up for more than [`RECORD_BYTES_MAX`] bytes is
+/// [`RejectReason::TooLong`] whatever else is wrong with it.
 #[derive(Debug)]
 pub struct Decoder {
-    _table: LandingTable,
-    _layout: Layout,
-    _split: Range<u64>,
+    layout: Layout,
+    split: Range<u64>,
+    record_bytes_max: usize,
+    /// Offset in the object of the next byte of input.
+    offset: u64,
+    state: frame::State,
+    /// Position of the sync point that a `{` here would make, at the top level.
+    sync: Option<u64>,
+    fields: record::Fields,
 }
 
 impl Decoder {
@@ -97,18 +127,33 @@ impl Decoder {
     ///
     /// Input begins at [`Self::input_offset`]. A [`Layout::Stream`] object has one split, `0..u64::MAX`.
     pub fn new(table: LandingTable, layout: Layout, split: Range<u64>) -> Self {
-        Self { _table: table, _layout: layout, _split: split }
+        // the newline before a sync point at the very start of the split must be seen
+        let (offset, state) = match split.start.checked_sub(1) {
+            Some(offset) => (offset, frame::State::Seek(fault::Finder::Sync(None))),
+            None => (0, frame::State::Start),
+        };
+        let fields = record::Fields::new(table);
+        Self { layout, split, record_bytes_max: RECORD_BYTES_MAX, offset, state, sync: None, fields }
+    }
+
+    /// Another limit than [`RECORD_BYTES_MAX`], so that tests need not be large.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_record_bytes_max(mut self, bytes: usize) -> Self {
+        self.record_bytes_max = bytes;
+        self
     }
 
     /// Offset in the object of the next byte the decoder wants; before the first call, where to start reading.
     pub fn input_offset(&self) -> u64 {
-        0
+        self.offset
     }
 
     /// Decodes the complete records at the start of `input`; `end_of_object` says that nothing follows it.
     ///
-    /// Bytes that are not consumed must come again at the start of the next input, with more behind them.
-    pub fn decode(&mut self, _input: &[u8], _end_of_object: bool, _sink: &mut impl RecordSink) -> Progress {
-        Progress { consumed: 0, done: true }
+    /// Bytes that are not consumed must come again at the start of the next input, with more behind them. They are never
+    /// more than [`RECORD_BYTES_MAX`]. At the end of the object or of the split the decoder is done.
+    pub fn decode(&mut self, input: &[u8], end_of_object: bool, sink: &mut impl RecordSink) -> Progress {
+        self.advance(input, end_of_object, sink)
     }
 }

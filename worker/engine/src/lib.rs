@@ -1,3 +1,13 @@
-//! The engine: landing bytes in, Parquet bytes out. Pure and synchronous.
+//! The engine: landing bytes in, Parquet bytes out. Pure and synchronous; rayon is its only way to run in parallel.
+//!
+//! [`decode`] turns bytes into records, [`scan`] filters and shards them with the help of the [`directory`] of trusted
+//! customers, [`join`] puts a shard's rows in order and matches them, [`encode`] writes Parquet. The caller brings the
+//! bytes and takes the parts; [`spill`] is the form in which rows leave memory in between.
 
 pub mod decode;
+pub mod directory;
+pub mod encode;
+pub mod join;
+pub mod rows;
+pub mod scan;
+pub mod spill;
