@@ -1,0 +1,95 @@
+//! Which objects a landing consists of.
+
+use stedi_lake::LandingTable;
+
+use super::shape::{self, Shape};
+use super::{GenerateConfig, Profile, people, readings};
+
+/// Blocks of readings in an object: about 16 MiB.
+const ACCELEROMETER_BLOCKS_MAX: u64 = 18_000;
+const STEP_BLOCKS_MAX: u64 = 14_000;
+
+/// Customers in an object: about 16 MiB.
+const CUSTOMERS_MAX: u64 = 48_000;
+
+/// A small landing still has this many objects of readings, as the starter data has.
+const READINGS_OBJECTS_MIN: u64 = 8;
+
+/// Epoch ms in the name of a table's first object; the next ones follow 47 ms apart.
+const FIRST_NAME_MS: u64 = 1_691_348_231_425;
+
+/// One object of a landing: where it lies and what is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectSpec {
+    /// The table it belongs to.
+    pub table: LandingTable,
+    /// Path below the lake.
+    pub path: String,
+    /// In which shape it delivers its records.
+    pub shape: &'static Shape,
+    /// Number within the table.
+    pub(super) index: u64,
+    /// Customers, or blocks of readings.
+    pub(super) first: u64,
+    pub(super) end: u64,
+    /// Which versions of the customers.
+    pub(super) lane: u64,
+}
+
+/// The objects of a landing, table by table, each in the order of its paths unless the profile is `messy`.
+pub fn plan(config: &GenerateConfig) -> Vec<ObjectSpec> {
+    let mut specs = Vec::new();
+    let days = u64::from(config.days);
+    let lanes = if config.profile == Profile::Clean { 1 } else { people::VERSION_LANES };
+    split(config, LandingTable::Customer, config.customers, CUSTOMERS_MAX, lanes, &mut specs);
+    let blocks = config.customers * days * readings::ACCELEROMETER_ROUNDS;
+    split(config, LandingTable::Accelerometer, blocks, ACCELEROMETER_BLOCKS_MAX, 1, &mut specs);
+    let blocks = config.customers * days * readings::STEP_ROUNDS;
+    split(config, LandingTable::StepTrainer, blocks, STEP_BLOCKS_MAX, 1, &mut specs);
+    specs
+}
+
+/// Cuts `items` into even ranges of at most `items_max` and makes `lanes` objects of each.
+fn split(
+    config: &GenerateConfig,
+    table: LandingTable,
+    items: u64,
+    items_max: u64,
+    lanes: u64,
+    specs: &mut Vec<ObjectSpec>,
+) {
+    let shapes = shapes(config.profile);
+    let objects_min = match (config.profile, table) {
+        (Profile::Messy, _) => shapes.len() as u64,
+        (_, LandingTable::Customer) => 1,
+        (_, LandingTable::Accelerometer | LandingTable::StepTrainer) => READINGS_OBJECTS_MIN,
+    };
+    let ranges = items.div_ceil(items_max).max(objects_min.div_ceil(lanes));
+    let bound = |range: u64| u64::try_from(u128::from(items) * u128::from(range) / u128::from(ranges)).expect("at most items");
+    for (index, shape) in (0..ranges * lanes).zip(shapes.iter().cycle()) {
+        let (range, lane) = (index / lanes, index % lanes);
+        specs.push(ObjectSpec {
+            table,
+            path: path(table, index, shape),
+            shape,
+            index,
+            first: bound(range),
+            end: bound(range + 1),
+            lane,
+        });
+    }
+}
+
+fn shapes(profile: Profile) -> &'static [Shape] {
+    match profile {
+        Profile::Clean => &shape::CLEAN,
+        Profile::Legacy => &shape::LEGACY,
+        Profile::Messy => &shape::LEGACY,
+    }
+}
+
+fn path(table: LandingTable, index: u64, shape: &Shape) -> String {
+    let name = table.path().split('/').next().unwrap_or_default();
+    let Shape { folder, prefix, suffix, .. } = shape;
+    format!("{}/{folder}{prefix}{name}-{}{suffix}", table.path(), FIRST_NAME_MS + 47 * index)
+}

@@ -1,0 +1,3 @@
+//! What the `stedi` command is made of.
+
+pub mod generate;
