@@ -1,1 +1,21 @@
-//! to be written.
+//! The lake as storage: what is in landing, immutable objects, part files, and the log of commits.
+//!
+//! Reading goes through [`object_store::ObjectStore`], the storage port as it is. Everything that is written is written
+//! once, under a name that did not exist before, and is there whole or not at all. On a local file system that is a
+//! temporary file under `_stedi/`, given its name by link(2).
+
+pub mod error;
+pub mod fault;
+pub mod lake;
+mod landing;
+mod local;
+pub mod log;
+pub mod part;
+pub mod probe;
+
+pub use error::{Action, OpenError, StoreError};
+pub use lake::{Lake, PutNew, StoredObject};
+pub use landing::{ElsewhereError, LandingObject, landing_elsewhere};
+pub use log::{CommitError, CommitLog, LogError};
+pub use part::PartWriter;
+pub use probe::{ProbeError, probe};

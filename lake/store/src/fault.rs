@@ -1,0 +1,66 @@
+//! Fault points: named places where a test makes the process die or stand still.
+//!
+//! `STEDI_FAULT=<point>[:n][:stop]` kills the process with SIGKILL at the n-th passage of the point (1 by default), as a
+//! crash would; `:stop` sends SIGSTOP instead, so that the test can change the world and let it go on. Without the
+//! variable a point costs one load.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::process::{Signal, getpid, kill_process};
+
+/// All fault points, in the order a run passes them; `spill` only if the shuffle does not fit in memory.
+pub const POINTS: [&str; 13] = [
+    "after_probe",
+    "after_list",
+    "after_customers",
+    "spill",
+    "after_accelerometer",
+    "after_step_trainer",
+    "part_begun",
+    "part_complete",
+    "part_visible",
+    "before_ledger",
+    "before_commit",
+    "commit_synced",
+    "committed",
+];
+
+struct Fault {
+    point: String,
+    passages_left: AtomicU64,
+    signal: Signal,
+}
+
+static FAULT: OnceLock<Option<Fault>> = OnceLock::new();
+
+/// Passes a fault point.
+///
+/// # Panics
+/// If `name` is not one of [`POINTS`], in debug builds.
+pub fn point(name: &str) {
+    debug_assert!(POINTS.contains(&name), "unknown fault point {name}");
+    let Some(fault) = FAULT.get_or_init(|| parse(&std::env::var("STEDI_FAULT").ok()?)) else { return };
+    if fault.point == name && fault.passages_left.fetch_sub(1, Ordering::Relaxed) == 1 {
+        // a process may always signal itself
+        let _ = kill_process(getpid(), fault.signal);
+        if fault.signal == Signal::KILL {
+            // the signal may take a moment to arrive, and nothing must happen in that moment
+            std::thread::park();
+        }
+    }
+}
+
+fn parse(text: &str) -> Option<Fault> {
+    let mut words = text.split(':');
+    let point = words.next()?.to_owned();
+    let mut fault = Fault { point, passages_left: AtomicU64::new(1), signal: Signal::KILL };
+    for word in words {
+        match word.parse() {
+            Ok(n) => fault.passages_left = AtomicU64::new(n),
+            Err(_) if word == "stop" => fault.signal = Signal::STOP,
+            Err(_) => return None,
+        }
+    }
+    Some(fault)
+}
