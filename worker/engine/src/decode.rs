@@ -75,6 +75,9 @@ pub enum RejectReason {
     WrongType(&'static str),
     /// Longer than [`RECORD_BYTES_MAX`].
     TooLong,
+    /// The object's compression is damaged or cut off: nothing behind can be read. The decoder never says this, the
+    /// caller that decompresses does.
+    Damaged,
 }
 
 /// How the records of an object lie, as its first bytes tell.

@@ -131,8 +131,7 @@ impl Skip {
     /// Takes over from `bad`, which starts at `offset` with `bytes` and does not end in them.
     pub(super) fn new(bad: &Bad, bytes: &[u8], offset: u64) -> Self {
         let head = bytes[..bytes.len().min(REJECT_RAW_BYTES_MAX)].to_vec();
-        let mut skip =
-            Self { finder: bad.finder, offset, head, solid_end: offset, solid_end_at_candidate: offset };
+        let mut skip = Self { finder: bad.finder, offset, head, solid_end: offset, solid_end_at_candidate: offset };
         skip.saw(bytes, offset);
         skip
     }

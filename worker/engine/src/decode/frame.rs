@@ -63,7 +63,7 @@ impl Decoder {
             let next = match std::mem::replace(&mut self.state, State::Done) {
                 State::Start => self.start(input),
                 State::Seek(finder) => self.seek(input, pos, finder),
-                State::Between => self.between(input, pos, sink),
+                State::Between => self.between(input, pos),
                 State::Record { tried, retry_at } => self.record(input, pos, tried, retry_at, sink),
                 State::Bad(bad) => self.bad(input, pos, bad, sink),
                 State::Skip(skip) => self.skip(input, pos, skip, sink),
@@ -94,9 +94,7 @@ impl Decoder {
     }
 
     fn start(&mut self, input: Input<'_>) -> Option<usize> {
-        if input.bytes.len() < BYTE_ORDER_MARK.len()
-            && BYTE_ORDER_MARK.starts_with(input.bytes)
-            && !input.end_of_object
+        if input.bytes.len() < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(input.bytes) && !input.end_of_object
         {
             return self.wait(input, 0, State::Start);
         }
@@ -115,7 +113,7 @@ impl Decoder {
         }
     }
 
-    fn between(&mut self, input: Input<'_>, mut pos: usize, sink: &mut impl RecordSink) -> Option<usize> {
+    fn between(&mut self, input: Input<'_>, mut pos: usize) -> Option<usize> {
         let bytes = input.bytes;
         while let Some(byte) = bytes.get(pos) {
             match byte {

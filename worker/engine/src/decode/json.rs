@@ -42,10 +42,7 @@ pub(super) enum Value {
 ///
 /// Returns the index after its closing brace, and whether any string in it has an escaped surrogate without its
 /// other half, which no UTF-8 text can hold.
-pub(super) fn members(
-    bytes: &[u8],
-    mut member: impl FnMut(Text, Value, usize, usize),
-) -> Result<(usize, bool), Stop> {
+pub(super) fn members(bytes: &[u8], mut member: impl FnMut(Text, Value, usize, usize)) -> Result<(usize, bool), Stop> {
     debug_assert_eq!(bytes.first(), Some(&b'{'));
     let mut lone_surrogate = false;
     let mut pos = skip_whitespace(bytes, 1);

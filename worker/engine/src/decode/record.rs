@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use stedi_lake::{ColumnType, Customer, LandingTable};
+use stedi_lake::{Customer, LandingTable};
 
 use super::json::{self, Stop, Text, Value};
 use super::{NULL_F64, NULL_I64, RecordSink, RejectReason, number, text};
@@ -118,7 +118,6 @@ impl<'a> Row<'a> {
     }
 
     fn text(&self, column: usize) -> Option<Cow<'a, str>> {
-        debug_assert_eq!(self.fields.table.columns()[column].ty, ColumnType::String);
         match self.fields.values[column] {
             Value::Text(Text { start, end, escaped: false }) => Some(Cow::Borrowed(&self.record[start..end])),
             Value::Text(Text { start, end, escaped: true }) => Some(text::unescape(&self.record[start..end])),
@@ -127,21 +126,17 @@ impl<'a> Row<'a> {
     }
 
     fn integer(&self, column: usize) -> Option<i64> {
-        debug_assert_eq!(self.fields.table.columns()[column].ty, ColumnType::BigInt);
         self.number(column, number::integer)
     }
 
     fn double(&self, column: usize) -> Option<f64> {
-        debug_assert_eq!(self.fields.table.columns()[column].ty, ColumnType::Double);
         self.number(column, number::double)
     }
 
     fn number<T>(&self, column: usize, read: impl Fn(&str) -> Option<T>) -> Option<T> {
         match self.fields.values[column] {
             Value::Number(start, end) => read(&self.record[start..end]),
-            Value::Text(Text { start, end, .. }) => {
-                read(number::in_string(&text::unescape(&self.record[start..end]))?)
-            }
+            Value::Text(Text { start, end, .. }) => read(number::in_string(&text::unescape(&self.record[start..end]))?),
             Value::Null | Value::Other => None,
         }
     }
