@@ -1,1 +1,39 @@
-//! to be written.
+//! The I/O shell around the engine: reads splits, spills the shuffle, writes parts and quarantine.
+//!
+//! A stage is one function: [`scan::customers`], [`scan::readings`], [`scan::steps`], then [`join::join`]. Between them
+//! stand a [`shuffle::ShuffleStore`] and a [`memory::MemoryPlan`] that bounds both.
+
+pub mod join;
+pub mod memory;
+pub mod parts;
+pub mod progress;
+pub mod quarantine;
+pub mod read;
+pub mod scan;
+pub mod scratch;
+pub mod shuffle;
+
+pub use stedi_store::fault;
+
+/// Why a stage failed. The landing data is never the reason: records that cannot be read go to quarantine.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkError {
+    /// A landing object could not be read.
+    #[error(transparent)]
+    Read(#[from] read::ReadError),
+    /// The shuffle could not be spilled or read back.
+    #[error(transparent)]
+    Scratch(#[from] scratch::ScratchError),
+    /// A part could not be written.
+    #[error(transparent)]
+    Encode(#[from] stedi_engine::encode::EncodeError),
+    /// The quarantine could not be written.
+    #[error("failed to write the quarantine")]
+    Quarantine(#[source] std::io::Error),
+    /// The trusted customers do not fit in memory.
+    #[error(transparent)]
+    Memory(#[from] memory::TooLittleMemory),
+    /// The run was told to stop.
+    #[error("cancelled")]
+    Cancelled,
+}

@@ -1,1 +1,7 @@
-//! to be written.
+//! The job as decisions: how landing is split and sharded, and whether a run may commit.
+
+pub mod invariants;
+pub mod plan;
+
+pub use invariants::Violation;
+pub use plan::Split;

@@ -126,8 +126,10 @@ fn make_folders(folder: &Path) -> io::Result<()> {
     make_folders(above)?;
     match fs::create_dir(folder) {
         Ok(()) => sync_folder(above),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
-        Err(error) => Err(error),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        // somebody else was faster
+        Err(_) if folder.is_dir() => Ok(()),
+        Err(_) => Err(io::ErrorKind::NotADirectory.into()),
     }
 }
 

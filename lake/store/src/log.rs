@@ -166,3 +166,56 @@ fn parse(seq: u64, bytes: &[u8], object: impl Fn() -> String) -> Result<CommitRe
     }
     Ok(record)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use stedi_lake::commit::Operation;
+    use stedi_lake::options::{Compression, TableOptions};
+    use stedi_lake::{ConsentPolicy, MatchMode};
+
+    use super::*;
+    use crate::error::Action;
+
+    fn record(run: u128) -> CommitRecord {
+        CommitRecord {
+            format_version: FORMAT_VERSION,
+            seq: 7,
+            run_id: RunId::new(1, run),
+            committed_at_ms: 1,
+            operation: Operation::Run,
+            options: TableOptions {
+                consent: ConsentPolicy::Latest,
+                match_mode: MatchMode::Customer,
+                dedupe: false,
+                shards: 1,
+                compression: Compression::Zstd,
+            },
+            inputs_fingerprint: String::new(),
+            landing: BTreeMap::new(),
+            tables: BTreeMap::new(),
+        }
+    }
+
+    fn failed(kind: std::io::ErrorKind) -> StoreError {
+        StoreError::of_io(Action::Write, "record", kind.into())
+    }
+
+    #[test]
+    fn what_the_log_holds_decides_whatever_the_store_said() {
+        use std::io::ErrorKind::{NotFound, StorageFull, TimedOut};
+        let mine = record(1);
+        assert!(settle(&mine, None, Ok(record(1))).is_ok());
+        assert!(settle(&mine, Some(failed(TimedOut)), Ok(record(1))).is_ok());
+        let settled = settle(&mine, Some(failed(TimedOut)), Ok(record(2)));
+        assert!(matches!(settled, Err(CommitError::Conflict { seq: 7, by }) if by == RunId::new(1, 2)));
+        let settled = settle(&mine, Some(failed(StorageFull)), Err(failed(NotFound).into()));
+        assert!(matches!(settled, Err(CommitError::Store(StoreError::DiskFull { .. }))));
+        let settled = settle(&mine, Some(failed(TimedOut)), Err(failed(TimedOut).into()));
+        assert!(matches!(settled, Err(CommitError::Unknown { seq: 7, .. })));
+        // the store says that it is there, and then that it is not
+        let settled = settle(&mine, None, Err(failed(NotFound).into()));
+        assert!(matches!(settled, Err(CommitError::Unknown { .. })));
+    }
+}

@@ -5,11 +5,13 @@
 
 mod block;
 mod collected;
+mod digits;
 mod fault;
 mod frame;
 mod json;
 mod number;
 mod record;
+mod shape;
 mod sniff;
 mod text;
 
@@ -123,6 +125,7 @@ pub struct Decoder {
     /// Position of the sync point that a `{` here would make, at the top level.
     sync: Option<u64>,
     fields: record::Fields,
+    shapes: shape::Shapes,
 }
 
 impl Decoder {
@@ -136,7 +139,8 @@ impl Decoder {
             None => (0, frame::State::Start),
         };
         let fields = record::Fields::new(table);
-        Self { layout, split, record_bytes_max: RECORD_BYTES_MAX, offset, state, sync: None, fields }
+        let shapes = shape::Shapes::new(table);
+        Self { layout, split, record_bytes_max: RECORD_BYTES_MAX, offset, state, sync: None, fields, shapes }
     }
 
     /// Another limit than [`RECORD_BYTES_MAX`], so that tests need not be large.
@@ -144,6 +148,14 @@ impl Decoder {
     #[must_use]
     pub fn with_record_bytes_max(mut self, bytes: usize) -> Self {
         self.record_bytes_max = bytes;
+        self
+    }
+
+    /// Without the fast path, so that tests can compare.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn without_shapes(mut self) -> Self {
+        self.shapes.disable();
         self
     }
 

@@ -1,0 +1,157 @@
+//! How a run divides its memory budget.
+
+/// What the process takes before it has read anything: code, allocator, runtime, the listing of a usual landing.
+const BASE_BYTES: u64 = 20 << 20;
+
+/// What a thread takes: read buffer, open column writers and their compression contexts.
+const THREAD_BYTES: u64 = 8 << 20;
+
+/// Chunks larger than this gain nothing.
+const CHUNK_ROWS_MAX: usize = 1 << 14;
+
+/// Chunks smaller than this cost more than they hold.
+const CHUNK_ROWS_MIN: usize = 64;
+
+/// The least `--memory` that is accepted.
+pub const MEMORY_BYTES_MIN: u64 = 64 << 20;
+
+/// Memory that the rows of one shard or slice may take when `--memory` is large: a bound that does not depend on
+/// `--memory` keeps the bytes of the parts independent of it.
+const SLICE_BYTES_MAX: u64 = 192 << 20;
+
+/// The customers do not leave room for the rest.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error(
+    "{customers_mib} MiB of trusted customers do not fit in --memory {total_mib}MiB; give at least {wanted_mib}MiB"
+)]
+pub struct TooLittleMemory {
+    customers_mib: u64,
+    total_mib: u64,
+    wanted_mib: u64,
+}
+
+/// The parts of the budget, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// Threads that decode, join and encode.
+    pub threads: usize,
+    /// Full chunks that wait in memory for the join; more are spilled.
+    pub shuffle_bytes: usize,
+    /// Rows of a chunk.
+    pub chunk_rows: usize,
+    /// Rows being joined and encoded, all threads together.
+    pub join_bytes: usize,
+    /// Rows of one shard being joined; a larger shard is joined in time slices.
+    pub slice_bytes: usize,
+}
+
+/// The threads that `total_bytes` allow of the `wanted` ones.
+pub fn threads(total_bytes: u64, wanted: usize) -> usize {
+    let affordable = usize::try_from(total_bytes / (6 * THREAD_BYTES)).unwrap_or(usize::MAX);
+    wanted.min(affordable).max(1)
+}
+
+impl MemoryPlan {
+    /// Divides `total_bytes` for a run with `customer_bytes` of trusted customers, `shards` shards and rows of
+    /// `row_bytes`.
+    ///
+    /// # Errors
+    /// If the customers take more than half of what there is.
+    pub fn new(
+        total_bytes: u64,
+        threads: usize,
+        shards: u32,
+        row_bytes: usize,
+        customer_bytes: usize,
+    ) -> Result<Self, TooLittleMemory> {
+        let fixed = BASE_BYTES + THREAD_BYTES * threads as u64;
+        let customers = customer_bytes as u64;
+        let available = total_bytes.saturating_sub(fixed);
+        if customers > available / 2 {
+            let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+            return Err(TooLittleMemory {
+                customers_mib: mib(customers),
+                total_mib: mib(total_bytes),
+                wanted_mib: mib(fixed + 2 * customers),
+            });
+        }
+        let available = available - customers;
+        let share = |percent: u64| usize::try_from(available / 100 * percent).unwrap_or(usize::MAX);
+        let open_chunks = shards as usize * threads;
+        let chunk_rows = (share(15) / (open_chunks * row_bytes)).clamp(CHUNK_ROWS_MIN, CHUNK_ROWS_MAX);
+        let open_bytes = open_chunks * chunk_rows * row_bytes;
+        let join_bytes = share(40);
+        Ok(Self {
+            threads,
+            shuffle_bytes: share(50).saturating_sub(open_bytes),
+            chunk_rows,
+            join_bytes,
+            slice_bytes: join_bytes.min(usize::try_from(SLICE_BYTES_MAX).unwrap_or(usize::MAX)),
+        })
+    }
+}
+
+/// The default of `--memory`: the smaller of 2 GiB and 70 % of what the process may use.
+pub fn default_bytes() -> u64 {
+    let limit = cgroup_limit().unwrap_or(u64::MAX).min(physical_bytes().unwrap_or(u64::MAX));
+    (limit / 10 * 7).clamp(MEMORY_BYTES_MIN, 2 << 30)
+}
+
+/// The memory limit of the process's cgroup, version 2 or 1; `None` if there is none.
+fn cgroup_limit() -> Option<u64> {
+    let membership = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let path_of = |controller: &str| {
+        membership.lines().find_map(|line| {
+            let mut fields = line.splitn(3, ':').skip(1);
+            let controllers = fields.next()?;
+            let path = fields.next()?;
+            controllers.split(',').any(|c| c == controller).then_some(path)
+        })
+    };
+    let read = |path: String| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let chain = |root: &str, own: &str, file: &str| {
+        // every ancestor may set a limit, the tightest one counts
+        let mut path = own.trim_end_matches('/').to_owned();
+        let mut limit = read(format!("{root}/{file}"));
+        while !path.is_empty() {
+            limit = [limit, read(format!("{root}{path}/{file}"))].into_iter().flatten().min();
+            path.truncate(path.rfind('/').unwrap_or(0));
+        }
+        limit
+    };
+    let v2 = path_of("").and_then(|own| chain("/sys/fs/cgroup", own, "memory.max"));
+    let v1 = path_of("memory").and_then(|own| chain("/sys/fs/cgroup/memory", own, "memory.limit_in_bytes"));
+    [v2, v1].into_iter().flatten().min()
+}
+
+fn physical_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let kib: u64 =
+        text.lines().find_map(|l| l.strip_prefix("MemTotal:"))?.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shares_fit_the_budget() {
+        for total in [64 << 20, 128 << 20, 512 << 20, 2 << 30] {
+            for shards in [1, 5, 170, 4096] {
+                let threads = threads(total, 8);
+                let plan = MemoryPlan::new(total, threads, shards, 40, 1 << 20).expect("enough");
+                let open = plan.chunk_rows * 40 * shards as usize * threads;
+                let used = plan.shuffle_bytes + plan.join_bytes + open;
+                assert!(used as u64 + BASE_BYTES < total || plan.chunk_rows == CHUNK_ROWS_MIN, "{total} {plan:?}");
+                assert!(plan.slice_bytes >= 4 << 20, "{total} {plan:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn customers_that_do_not_fit_are_an_error_with_a_way_out() {
+        let error = MemoryPlan::new(64 << 20, 1, 1, 40, 100 << 20).expect_err("too many customers");
+        assert_eq!(error.wanted_mib, 228);
+    }
+}

@@ -1,0 +1,184 @@
+//! Records that cannot be read, kept as Parquet with all that is needed to find and mend them.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_array::builder::{BinaryBuilder, Int64Builder, StringBuilder};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+use stedi_engine::decode::{Reject, RejectReason};
+use stedi_engine::scan::Quarantine;
+use stedi_lake::{LandingTable, RunId, layout};
+use stedi_store::Lake;
+
+/// A thread writes its rejects when it holds so many bytes of them.
+const FILE_BYTES: usize = 4 << 20;
+
+/// The quarantine of one run: files below [`layout::quarantine_path`].
+///
+/// Columns: landing table and object key, byte offset and length in the (decompressed) object, reason, raw bytes. Of a
+/// record longer than 16 MiB, `raw` is the beginning.
+#[derive(Debug)]
+pub struct QuarantineStore<'a> {
+    lake: &'a Lake,
+    run: RunId,
+    files: Mutex<Vec<String>>,
+    reasons: Mutex<BTreeMap<(LandingTable, String), u64>>,
+}
+
+/// What was quarantined, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QuarantineSummary {
+    /// Files below the lake.
+    pub files: Vec<String>,
+    /// Records by landing table and reason.
+    pub reasons: Vec<(LandingTable, String, u64)>,
+}
+
+impl<'a> QuarantineStore<'a> {
+    /// An empty quarantine of `run`.
+    pub fn new(lake: &'a Lake, run: RunId) -> Self {
+        Self { lake, run, files: Mutex::default(), reasons: Mutex::default() }
+    }
+
+    /// What is in it so far.
+    pub fn summary(&self) -> QuarantineSummary {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        files.sort_unstable();
+        let reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        let reasons = reasons.iter().map(|((table, reason), count)| (*table, reason.clone(), *count)).collect();
+        QuarantineSummary { files, reasons }
+    }
+
+    fn write(&self, batch: &RecordBatch) -> io::Result<()> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = layout::quarantine_path(self.run, &format!("{:05}", files.len()));
+        let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
+        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        let mut encoded = Vec::new();
+        let mut writer = ArrowWriter::try_new_with_options(&mut encoded, batch.schema(), options)?;
+        writer.write(batch)?;
+        writer.close()?;
+        let mut part = self.lake.part_writer(&path)?;
+        part.write_all(&encoded)?;
+        part.finish()?;
+        files.push(path);
+        Ok(())
+    }
+}
+
+/// One thread's way into the quarantine. Call [`Self::flush`] at the end.
+#[derive(Debug)]
+pub struct QuarantineWriter<'a> {
+    store: &'a QuarantineStore<'a>,
+    table: LandingTable,
+    object: String,
+    rows: Columns,
+    error: Option<io::Error>,
+}
+
+#[derive(Debug, Default)]
+struct Columns {
+    tables: StringBuilder,
+    objects: StringBuilder,
+    offsets: Int64Builder,
+    lengths: Int64Builder,
+    reasons: StringBuilder,
+    raw: BinaryBuilder,
+    bytes: usize,
+}
+
+impl<'a> QuarantineWriter<'a> {
+    /// A writer for records of `table`.
+    pub fn new(store: &'a QuarantineStore<'a>, table: LandingTable) -> Self {
+        Self { store, table, object: String::new(), rows: Columns::default(), error: None }
+    }
+
+    /// The rejects to come are of the object `key`.
+    pub fn enter(&mut self, key: &str) {
+        if self.object != key {
+            key.clone_into(&mut self.object);
+        }
+    }
+
+    fn push(&mut self, offset: u64, bytes: u64, reason: &str, raw: &[u8]) {
+        let rows = &mut self.rows;
+        rows.tables.append_value(self.table.name());
+        rows.objects.append_value(&self.object);
+        rows.offsets.append_value(offset.cast_signed());
+        rows.lengths.append_value(bytes.cast_signed());
+        rows.reasons.append_value(reason);
+        rows.raw.append_value(raw);
+        rows.bytes += raw.len() + self.object.len() + 64;
+        let mut reasons = self.store.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        *reasons.entry((self.table, reason.to_owned())).or_default() += 1;
+        drop(reasons);
+        if self.rows.bytes >= FILE_BYTES {
+            // a sink cannot fail; flush tells it later
+            if let Err(error) = self.write() {
+                self.error.get_or_insert(error);
+            }
+        }
+    }
+
+    /// Writes what is held.
+    ///
+    /// # Errors
+    /// The first failure of this writer.
+    pub fn flush(&mut self) -> io::Result<()> {
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
+        if self.rows.bytes > 0 { self.write() } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        let mut rows = std::mem::take(&mut self.rows);
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(rows.tables.finish()),
+            Arc::new(rows.objects.finish()),
+            Arc::new(rows.offsets.finish()),
+            Arc::new(rows.lengths.finish()),
+            Arc::new(rows.reasons.finish()),
+            Arc::new(rows.raw.finish()),
+        ];
+        let batch = RecordBatch::try_new(schema(), columns).map_err(io::Error::other)?;
+        self.store.write(&batch)
+    }
+}
+
+impl Quarantine for QuarantineWriter<'_> {
+    fn put(&mut self, reject: Reject<'_>) {
+        self.push(reject.offset, reject.bytes, &reason_text(reject.reason), reject.raw);
+    }
+}
+
+fn schema() -> SchemaRef {
+    let field = |name: &str, ty| Field::new(name, ty, false);
+    Arc::new(Schema::new(vec![
+        field("landing_table", DataType::Utf8),
+        field("object", DataType::Utf8),
+        field("offset", DataType::Int64),
+        field("bytes", DataType::Int64),
+        field("reason", DataType::Utf8),
+        field("raw", DataType::Binary),
+    ]))
+}
+
+/// The reason as the quarantine and the summaries spell it.
+fn reason_text(reason: RejectReason) -> String {
+    match reason {
+        RejectReason::CutOff => "cut off".to_owned(),
+        RejectReason::InvalidJson => "not JSON".to_owned(),
+        RejectReason::InvalidUtf8 => "not UTF-8".to_owned(),
+        RejectReason::MissingField(field) => format!("{field} is missing"),
+        RejectReason::WrongType(field) => format!("{field} has the wrong type"),
+        RejectReason::Damaged => "damaged compression".to_owned(),
+        RejectReason::TooLong => "longer than 16 MiB".to_owned(),
+    }
+}

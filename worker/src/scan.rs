@@ -1,0 +1,218 @@
+//! The scan stage: every landing byte once, through the decoder, by all threads.
+
+mod split;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use stedi_engine::decode::RecordSink;
+use stedi_engine::directory::Directory;
+use stedi_engine::scan::{CustomerScan, ReadingScan, ScanCounts, StepScan};
+use stedi_lake::consent::TrustedCustomers;
+use stedi_lake::{ConsentPolicy, LandingTable};
+use stedi_store::LandingObject;
+
+use crate::WorkError;
+use crate::progress::Progress;
+use crate::quarantine::{QuarantineStore, QuarantineWriter};
+use crate::read::LandingReader;
+use crate::shuffle::ShuffleStore;
+use split::{ObjectSplit, SplitDecoder};
+
+/// What every scan needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Scan<'a> {
+    /// The table to read.
+    pub table: LandingTable,
+    /// Its landing objects.
+    pub objects: &'a [LandingObject],
+    /// Opens them.
+    pub reader: &'a LandingReader,
+    /// Takes the records that cannot be read.
+    pub quarantine: &'a QuarantineStore<'a>,
+    /// Shows what is going on.
+    pub progress: &'a Progress,
+    /// How many threads.
+    pub threads: usize,
+}
+
+/// Reads all customers; the counts of each object have every readable record as kept.
+///
+/// # Errors
+/// If an object cannot be read, the quarantine cannot be written, or the run is cancelled.
+pub fn customers(scan: &Scan<'_>, policy: ConsentPolicy) -> Result<(TrustedCustomers, Vec<ScanCounts>), WorkError> {
+    let (seen, counts) = scan.run(|work| {
+        let mut quarantine = work.quarantine();
+        let mut sink = CustomerScan {
+            customers: TrustedCustomers::new(policy),
+            object: 0,
+            counts: ScanCounts::default(),
+            quarantine: &mut quarantine,
+        };
+        while let Some(split) = work.next()? {
+            sink.object = u32::try_from(split.object).unwrap_or(u32::MAX);
+            sink.quarantine.enter(work.key(&split));
+            work.decode(&split, &mut sink, |sink| std::mem::take(&mut sink.counts))?;
+        }
+        let customers = sink.customers;
+        quarantine.flush().map_err(WorkError::Quarantine)?;
+        Ok(customers)
+    })?;
+    let mut all = TrustedCustomers::new(policy);
+    seen.into_iter().for_each(|customers| all.merge(customers));
+    Ok((all, counts))
+}
+
+/// Reads all accelerometer readings and tells which user ids have one.
+///
+/// # Errors
+/// As [`customers`], or if the shuffle cannot be spilled.
+pub fn readings(
+    scan: &Scan<'_>,
+    directory: &Directory,
+    shuffle: &ShuffleStore<'_>,
+    chunk_rows: usize,
+) -> Result<(Vec<bool>, Vec<ScanCounts>), WorkError> {
+    let (seen, counts) = scan.run(|work| {
+        let mut quarantine = work.quarantine();
+        let mut sink = ReadingScan::new(directory, shuffle, chunk_rows, &mut quarantine);
+        while let Some(split) = work.next()? {
+            sink.quarantine.enter(work.key(&split));
+            work.decode(&split, &mut sink, |sink| std::mem::take(&mut sink.counts))?;
+            if shuffle.has_failed() {
+                break;
+            }
+        }
+        sink.flush();
+        let has_reading = sink.has_reading;
+        quarantine.flush().map_err(WorkError::Quarantine)?;
+        Ok(has_reading)
+    })?;
+    let mut all = vec![false; directory.user_count()];
+    for has_reading in seen {
+        all.iter_mut().zip(has_reading).for_each(|(all, has)| *all |= has);
+    }
+    Ok((all, counts))
+}
+
+/// Reads all step trainer readings and keeps those of `curated` serial ids.
+///
+/// # Errors
+/// As [`readings`].
+pub fn steps(
+    scan: &Scan<'_>,
+    directory: &Directory,
+    curated: &[bool],
+    shuffle: &ShuffleStore<'_>,
+    chunk_rows: usize,
+) -> Result<Vec<ScanCounts>, WorkError> {
+    let (_, counts) = scan.run(|work| {
+        let mut quarantine = work.quarantine();
+        let mut sink = StepScan::new(directory, curated, shuffle, chunk_rows, &mut quarantine);
+        while let Some(split) = work.next()? {
+            sink.quarantine.enter(work.key(&split));
+            work.decode(&split, &mut sink, |sink| std::mem::take(&mut sink.counts))?;
+            if shuffle.has_failed() {
+                break;
+            }
+        }
+        sink.flush();
+        quarantine.flush().map_err(WorkError::Quarantine)
+    })?;
+    Ok(counts)
+}
+
+impl<'a> Scan<'a> {
+    /// Runs `body` on every thread; the bodies share the splits among them. Returns what they return, and the counts of
+    /// each object.
+    fn run<T: Send>(
+        &self,
+        body: impl Fn(&mut Work<'_, 'a>) -> Result<T, WorkError> + Sync,
+    ) -> Result<(Vec<T>, Vec<ScanCounts>), WorkError> {
+        let splits = split::plan(self.objects, self.reader)?;
+        let shared = Shared { splits, next: AtomicUsize::new(0), stop: AtomicBool::new(false) };
+        let outcomes = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..self.threads)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut work = Work::new(self, &shared);
+                        let outcome = body(&mut work);
+                        shared.stop.fetch_or(outcome.is_err(), Ordering::Relaxed);
+                        outcome.map(|value| (value, work.counts))
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|t| t.join().unwrap_or_else(|p| std::panic::resume_unwind(p))).collect::<Vec<_>>()
+        });
+        let mut values = Vec::new();
+        let mut counts = vec![ScanCounts::default(); self.objects.len()];
+        for outcome in outcomes {
+            let (value, added) = outcome?;
+            values.push(value);
+            for (object, added) in added {
+                let sum = &mut counts[object];
+                sum.kept += added.kept;
+                sum.filtered += added.filtered;
+                sum.quarantined += added.quarantined;
+            }
+        }
+        if self.progress.is_cancelled() {
+            return Err(WorkError::Cancelled);
+        }
+        Ok((values, counts))
+    }
+}
+
+struct Shared {
+    splits: Vec<ObjectSplit>,
+    next: AtomicUsize,
+    stop: AtomicBool,
+}
+
+/// One thread's part of a scan.
+struct Work<'w, 'a> {
+    scan: &'w Scan<'a>,
+    shared: &'w Shared,
+    decoder: SplitDecoder,
+    counts: Vec<(usize, ScanCounts)>,
+}
+
+impl<'w, 'a> Work<'w, 'a> {
+    fn new(scan: &'w Scan<'a>, shared: &'w Shared) -> Self {
+        Self { scan, shared, decoder: SplitDecoder::new(), counts: Vec::new() }
+    }
+
+    fn quarantine(&self) -> QuarantineWriter<'a> {
+        QuarantineWriter::new(self.scan.quarantine, self.scan.table)
+    }
+
+    /// The next split, none if all are taken or another thread has failed.
+    fn next(&mut self) -> Result<Option<ObjectSplit>, WorkError> {
+        if self.scan.progress.is_cancelled() {
+            return Err(WorkError::Cancelled);
+        }
+        if self.shared.stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let next = self.shared.next.fetch_add(1, Ordering::Relaxed);
+        Ok(self.shared.splits.get(next).cloned())
+    }
+
+    /// Decodes a split into `sink` and adds up what `take_counts` takes out of it.
+    fn decode<S: RecordSink>(
+        &mut self,
+        split: &ObjectSplit,
+        sink: &mut S,
+        take_counts: impl Fn(&mut S) -> ScanCounts,
+    ) -> Result<(), WorkError> {
+        let object = &self.scan.objects[split.object];
+        self.decoder.decode(self.scan, object, split, sink)?;
+        let counts = take_counts(sink);
+        self.scan.progress.rows_done.fetch_add(counts.kept + counts.filtered + counts.quarantined, Ordering::Relaxed);
+        self.counts.push((split.object, counts));
+        Ok(())
+    }
+
+    fn key(&self, split: &ObjectSplit) -> &'a str {
+        &self.scan.objects[split.object].key
+    }
+}
