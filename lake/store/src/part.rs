@@ -42,6 +42,9 @@ impl PartWriter {
     /// # Errors
     /// If the store fails.
     pub fn finish(self) -> Result<PutNew, StoreError> {
+        // Advice that starts writing to disk without waiting for it: the sync before the commit then has half to do.
+        // (640 MB in parts of 32 MB with computing in between: 3.1 s; 3.9 s without; 3.8 s syncing each part here.)
+        let _ = rustix::fs::fadvise(self.file.as_file(), 0, None, rustix::fs::Advice::DontNeed);
         fault::point("part_complete");
         self.lake.link(self.file, &self.below)
     }

@@ -1,0 +1,233 @@
+//! Opening, listing, creating, reading and deleting.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use bytes::Bytes;
+use stedi_lake::{CuratedTable, LandingTable, layout};
+use stedi_store::{Lake, OpenError, PutNew, StoreError, landing_elsewhere, probe};
+
+use crate::{Scene, block_on, race, run_id};
+
+#[test]
+fn a_lake_opens_by_path_and_by_file_uri() {
+    let scene = Scene::new();
+    scene.write("my lake/_stedi/x", "1");
+    let path = scene.path("my lake");
+    for uri in [format!("{}/", path.display()), format!("file://{}", path.display()), format!("{}/./", path.display())]
+    {
+        let lake = Lake::open(&uri).unwrap();
+        assert_eq!(lake.uri(), path.to_str().unwrap(), "{uri}");
+        assert_eq!(lake.location("a/b"), path.join("a/b").to_str().unwrap());
+        assert_eq!(block_on(lake.read("_stedi/x")).unwrap(), "1");
+    }
+}
+
+#[test]
+fn what_is_not_a_lake_says_why() {
+    let scene = Scene::new();
+    scene.write("file", "");
+    let open = |below: &str| Lake::open(scene.path(below).to_str().unwrap()).unwrap_err();
+    assert!(matches!(open("missing"), OpenError::Missing(_)));
+    assert!(matches!(open("file"), OpenError::NotAFolder(_)));
+    assert!(matches!(open("file/below"), OpenError::NotAFolder(_)));
+    assert!(matches!(Lake::create(scene.path("file").to_str().unwrap()), Err(OpenError::NotAFolder(_))));
+    assert!(matches!(Lake::open("s3://bucket/prefix"), Err(OpenError::NoS3(_))));
+    assert!(matches!(Lake::open("gs://bucket"), Err(OpenError::UnknownScheme(_))));
+    assert!(matches!(Lake::open(""), Err(OpenError::UnknownScheme(_))));
+    let error = open("missing").to_string();
+    assert!(error.contains("missing") && error.contains("stedi generate"), "{error}");
+}
+
+#[test]
+fn create_makes_the_folder_and_opens_one_that_is_there() {
+    let scene = Scene::new();
+    let uri = scene.path("a/b");
+    let lake = Lake::create(uri.to_str().unwrap()).unwrap();
+    assert_eq!(block_on(lake.put_new("x/y", Bytes::from_static(b"1"))).unwrap(), PutNew::Created);
+    let again = Lake::create(uri.to_str().unwrap()).unwrap();
+    assert_eq!(block_on(again.read("x/y")).unwrap(), "1");
+}
+
+#[test]
+fn of_many_who_create_an_object_one_wins() {
+    let scene = Scene::new();
+    let path = layout::ledger_path(run_id(1));
+    for round in 0..20 {
+        let path = format!("{path}.{round}");
+        let outcomes = race(8, |n| block_on(scene.lake.put_new(&path, Bytes::from(vec![n; 70_000]))).unwrap());
+        let winners: Vec<_> =
+            (0..).zip(&outcomes).filter(|(_, put)| **put == PutNew::Created).map(|(n, _)| n).collect();
+        let [winner] = winners[..] else { panic!("round {round}: {winners:?} won") };
+        assert_eq!(block_on(scene.lake.read(&path)).unwrap(), vec![winner; 70_000]);
+    }
+    assert!(scene.files().keys().all(|path| !path.contains("tmp")), "{:?}", scene.files());
+}
+
+#[test]
+fn landing_is_sorted_and_leaves_out_hidden_and_empty_objects() {
+    let scene = Scene::new();
+    for name in ["b.json", "a/z.json", "a.json", "2022/_SUCCESS", "_tmp/c.json", ".d.json", "e b+%20ä.json"] {
+        scene.write(&format!("customer/landing/{name}"), "{}");
+    }
+    scene.write("customer/landing/empty.json", "");
+    scene.write("customer/landing_of_others/x.json", "{}");
+    scene.write("accelerometer/landing/x.json", "{}");
+    let objects = block_on(scene.lake.landing(LandingTable::Customer)).unwrap();
+    let keys: Vec<_> = objects.iter().map(|object| object.key.as_str()).collect();
+    let wanted = ["a.json", "a/z.json", "b.json", "e b+%20ä.json"].map(|name| format!("customer/landing/{name}"));
+    assert_eq!(keys, wanted);
+    for object in objects {
+        let found = block_on(object.store.get_opts(&object.path, Default::default())).unwrap();
+        assert_eq!((object.table, object.bytes), (LandingTable::Customer, 2));
+        assert_eq!(found.meta.e_tag.as_ref(), Some(&object.etag), "{}", object.key);
+        assert_eq!(block_on(found.bytes()).unwrap(), "{}");
+    }
+    assert!(block_on(scene.lake.landing(LandingTable::StepTrainer)).unwrap().is_empty(), "no folder, no objects");
+}
+
+#[test]
+fn landing_elsewhere_has_whole_uris_for_keys() {
+    let scene = Scene::new();
+    scene.write("other/2022/a.json", "{}");
+    let folder = scene.path("other");
+    for uri in [folder.display().to_string(), format!("file://{}", folder.display())] {
+        let objects = block_on(landing_elsewhere(&uri, LandingTable::Accelerometer)).unwrap();
+        assert_eq!(objects.len(), 1);
+        assert_eq!(objects[0].key, format!("file://{}/2022/a.json", folder.display()));
+    }
+    let missing = block_on(landing_elsewhere(&format!("{}2", folder.display()), LandingTable::Accelerometer));
+    let error = missing.unwrap_err().to_string();
+    assert!(error.contains("other2") && error.contains("accelerometer_landing"), "{error}");
+    let file = folder.join("2022/a.json");
+    assert!(block_on(landing_elsewhere(file.to_str().unwrap(), LandingTable::Accelerometer)).is_err());
+}
+
+#[test]
+fn what_a_listing_would_pass_over_in_silence_is_an_error() {
+    let refused = |make: &dyn Fn(&Scene)| {
+        let scene = Scene::new();
+        scene.write("customer/landing/a.json", "{}");
+        make(&scene);
+        block_on(scene.lake.landing(LandingTable::Customer)).unwrap_err().to_string()
+    };
+    let error = refused(&|scene| scene.write("customer/landing/day/b.json#12", "{}"));
+    assert!(error.contains("landing/day/b.json#12"), "{error}");
+    let error = refused(&|scene| symlink("nowhere", scene.path("customer/landing/c.json")).unwrap());
+    assert!(error.contains("landing/c.json"), "{error}");
+    let error = refused(&|scene| symlink("..", scene.path("customer/landing/loop")).unwrap());
+    assert!(error.contains("landing/loop"), "{error}");
+
+    let scene = Scene::new();
+    scene.write("elsewhere/b.json", "{}");
+    scene.write("customer/landing/.b.json#12", "{}");
+    symlink(scene.path("elsewhere"), scene.path("customer/landing/day")).unwrap();
+    let objects = block_on(scene.lake.landing(LandingTable::Customer)).unwrap();
+    assert_eq!(objects[0].key, "customer/landing/day/b.json", "links that lead somewhere are followed");
+}
+
+#[test]
+fn a_folder_that_may_not_be_listed_is_named() {
+    let scene = Scene::new();
+    scene.write("step_trainer/landing/closed/a.json", "{}");
+    let closed = scene.path("step_trainer/landing/closed");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
+    let listed = block_on(scene.lake.landing(LandingTable::StepTrainer));
+    let ignored = fs::read_dir(&closed).is_ok();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o755)).unwrap();
+    if ignored {
+        println!("skipped: this user may list any folder");
+        return;
+    }
+    match listed {
+        Err(StoreError::PermissionDenied { object, .. }) => assert_eq!(object, closed.to_str().unwrap()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_part_is_there_whole_or_not_at_all() {
+    let scene = Scene::new();
+    let path = layout::part_path(CuratedTable::CustomersCurated, run_id(1), 0, 0);
+    let folder = layout::table_run_dir(CuratedTable::CustomersCurated, run_id(1));
+    let mut part = scene.lake.part_writer(&path).unwrap();
+    part.write_all(&[7; 100_000]).unwrap();
+    assert!(block_on(scene.lake.list(&folder)).unwrap().is_empty());
+    assert!(!scene.path(&path).exists());
+    assert_eq!(part.bytes(), 100_000);
+    assert_eq!(part.finish().unwrap(), PutNew::Created);
+    block_on(scene.lake.sync_all(vec![path.clone()])).unwrap();
+    assert_eq!(scene.files(), [(path.clone(), 100_000)].into());
+
+    let mut late = scene.lake.part_writer(&path).unwrap();
+    late.write_all(b"late").unwrap();
+    assert_eq!(late.finish().unwrap(), PutNew::Exists);
+    let mut dropped =
+        scene.lake.part_writer(&layout::part_path(CuratedTable::CustomersCurated, run_id(1), 1, 0)).unwrap();
+    dropped.write_all(b"half").unwrap();
+    drop(dropped);
+    assert_eq!(scene.files(), [(path.clone(), 100_000)].into());
+    let mode = scene.path(&path).metadata().unwrap().permissions().mode();
+    scene.write("plain", "");
+    assert_eq!(mode, scene.path("plain").metadata().unwrap().permissions().mode(), "as readable as any file");
+}
+
+#[test]
+fn what_a_crash_leaves_is_seen_in_the_folder_of_its_run_only() {
+    let scene = Scene::new();
+    let run = run_id(1);
+    let path = layout::part_path(CuratedTable::AccelerometerTrusted, run, 0, 0);
+    let mut part = scene.lake.part_writer(&path).unwrap();
+    part.write_all(b"half").unwrap();
+    std::mem::forget(part);
+    assert_eq!(scene.files().len(), 1, "{:?}", scene.files());
+    assert!(block_on(scene.lake.list("accelerometer")).unwrap().is_empty());
+    let left = block_on(scene.lake.list(layout::RUNS)).unwrap();
+    assert_eq!(left.len(), 1);
+    assert_eq!(layout::run_of_object(&left[0].path), Some(run));
+}
+
+#[test]
+fn deleting_twice_is_deleting_once() {
+    let scene = Scene::new();
+    scene.write("a/b/c", "1");
+    scene.write("a/d", "1");
+    block_on(scene.lake.delete("a/b/c")).unwrap();
+    block_on(scene.lake.delete("a/b/c")).unwrap();
+    assert!(matches!(block_on(scene.lake.read("a/b/c")), Err(StoreError::NotFound { .. })));
+    block_on(scene.lake.remove_empty_folders("a")).unwrap();
+    assert!(!scene.path("a/b").exists() && scene.path("a/d").exists());
+    block_on(scene.lake.remove_empty_folders("missing")).unwrap();
+}
+
+#[test]
+fn a_listing_has_sizes_and_times_and_is_sorted() {
+    let scene = Scene::new();
+    scene.write("a/c", "123");
+    scene.write("a/b/x", "1");
+    let objects = block_on(scene.lake.list("a")).unwrap();
+    let found: Vec<_> = objects.iter().map(|object| (object.path.as_str(), object.bytes)).collect();
+    assert_eq!(found, [("a/b/x", 1), ("a/c", 3)]);
+    let modified = scene.path("a/c").metadata().unwrap().modified().unwrap();
+    let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap();
+    assert_eq!(u128::from(objects[1].modified_ms), since.as_millis());
+}
+
+#[test]
+fn a_name_that_runs_through_a_file_cannot_be_created() {
+    let scene = Scene::new();
+    scene.write("customer/trusted", "a file where a folder should be");
+    let path = layout::part_path(CuratedTable::CustomerTrusted, run_id(1), 0, 0);
+    let error = scene.lake.part_writer(&path).unwrap().finish().unwrap_err().to_string();
+    assert!(error.contains(&path), "{error}");
+    assert_eq!(scene.files().len(), 1);
+}
+
+#[test]
+fn a_probe_leaves_nothing() {
+    let scene = Scene::new();
+    block_on(probe(&scene.lake, run_id(1))).unwrap();
+    assert!(scene.files().is_empty());
+    assert!(!scene.path(&layout::run_dir(run_id(1))).exists());
+}
