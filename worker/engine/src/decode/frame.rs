@@ -2,7 +2,7 @@
 
 use super::fault::{Bad, Fault, Finder, Skip};
 use super::json::Stop;
-use super::{Decoder, Layout, Progress, RecordSink};
+use super::{Decoder, Layout, Progress, RecordSink, Reject};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -63,7 +63,7 @@ impl Decoder {
             let next = match std::mem::replace(&mut self.state, State::Done) {
                 State::Start => self.start(input),
                 State::Seek(finder) => self.seek(input, pos, finder),
-                State::Between => self.between(input, pos),
+                State::Between => self.between(input, pos, sink),
                 State::Record { tried, retry_at } => self.record(input, pos, tried, retry_at, sink),
                 State::Bad(bad) => self.bad(input, pos, bad, sink),
                 State::Skip(skip) => self.skip(input, pos, skip, sink),
@@ -113,7 +113,7 @@ impl Decoder {
         }
     }
 
-    fn between(&mut self, input: Input<'_>, mut pos: usize) -> Option<usize> {
+    fn between(&mut self, input: Input<'_>, mut pos: usize, sink: &mut impl RecordSink) -> Option<usize> {
         let bytes = input.bytes;
         while let Some(byte) = bytes.get(pos) {
             match byte {
@@ -125,7 +125,13 @@ impl Decoder {
                         return self.wait(input, pos, State::Done);
                     }
                     self.sync = None;
-                    return self.go_on(input, pos, State::Record { tried: 0, retry_at: 0 });
+                    match self.shapes.read(bytes, pos, self.record_bytes_max, sink) {
+                        Some(end) => {
+                            pos = end;
+                            continue;
+                        }
+                        None => return self.go_on(input, pos, State::Record { tried: 0, retry_at: 0 }),
+                    }
                 }
                 _ => {
                     self.sync = None;
@@ -234,8 +240,9 @@ impl Decoder {
     }
 
     fn read(&mut self, record: &[u8], offset: u64, sink: &mut impl RecordSink) -> Outcome {
-        if let Err(reason) = self.fields.emit(record, sink) {
-            sink.reject(super::Reject { offset, bytes: record.len() as u64, reason, raw: record });
+        match self.fields.emit(record, sink) {
+            Ok(()) => self.shapes.learn(record),
+            Err(reason) => sink.reject(Reject { offset, bytes: record.len() as u64, reason, raw: record }),
         }
         Outcome::Read(record.len())
     }

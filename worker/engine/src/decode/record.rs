@@ -7,7 +7,7 @@ use stedi_lake::{Customer, LandingTable};
 use super::json::{self, Stop, Text, Value};
 use super::{NULL_F64, NULL_I64, RecordSink, RejectReason, number, text};
 
-const COLUMNS_MAX: usize = 10;
+pub(super) const COLUMNS_MAX: usize = 10;
 
 /// The columns of a record, as values that lie in its bytes.
 #[derive(Debug)]

@@ -1,0 +1,300 @@
+//! The fast path: records that look like one before, but for their values.
+//!
+//! Producers write millions of records with the same keys in the same order with the same spaces. A [`Shape`] is what
+//! is the same: the text between the values, and the kind of each value. A record of a known shape is read in one pass
+//! of word compares and digit arithmetic; anything unexpected in it leaves the record to the slow path ([`super::record`]),
+//! which defines the meaning and from whose records shapes are learned.
+
+use stedi_lake::table::ColumnType;
+use stedi_lake::{Customer, LandingTable};
+
+use super::block::{self, Literal};
+use super::json::{self, Text, Value};
+use super::record::{COLUMNS_MAX, column_of};
+use super::{NULL_F64, NULL_I64, RecordSink, digits};
+
+const SHAPES_MAX: usize = 4;
+const STEPS_MAX: usize = 40;
+
+/// The shapes seen last, the most recent one first.
+#[derive(Debug)]
+pub(super) struct Shapes {
+    table: LandingTable,
+    shapes: Vec<Box<Shape>>,
+    /// Records since the last one of a known shape.
+    misses: u32,
+    enabled: bool,
+}
+
+impl Shapes {
+    pub(super) fn new(table: LandingTable) -> Self {
+        Self { table, shapes: Vec::new(), misses: 0, enabled: true }
+    }
+
+    pub(super) fn disable(&mut self) {
+        self.enabled = false;
+    }
+
+    /// Reads the record at `bytes[start]` if it is valid, of a known shape and at most
+    /// `bytes_max` long; the index after it.
+    #[inline(always)]
+    pub(super) fn read(
+        &mut self,
+        bytes: &[u8],
+        start: usize,
+        bytes_max: usize,
+        sink: &mut impl RecordSink,
+    ) -> Option<usize> {
+        let newest = self.shapes.first()?;
+        if let Some(end) = newest.read(bytes, start, bytes_max, self.table, sink) {
+            self.misses = 0;
+            return Some(end);
+        }
+        self.read_older(bytes, start, bytes_max, sink)
+    }
+
+    #[inline(never)]
+    fn read_older(
+        &mut self,
+        bytes: &[u8],
+        start: usize,
+        bytes_max: usize,
+        sink: &mut impl RecordSink,
+    ) -> Option<usize> {
+        for older in 1..self.shapes.len() {
+            if let Some(end) = self.shapes[older].read(bytes, start, bytes_max, self.table, sink) {
+                self.misses = 0;
+                self.shapes.swap(0, older);
+                return Some(end);
+            }
+        }
+        None
+    }
+
+    /// Learns the shape of a record that the slow path has accepted.
+    pub(super) fn learn(&mut self, record: &[u8]) {
+        self.misses = self.misses.saturating_add(1);
+        // records that are all different are not worth the trouble
+        if !self.enabled || !(self.misses < 8 || self.misses.is_power_of_two()) {
+            return;
+        }
+        let Some(shape) = Shape::of(self.table, record) else { return };
+        if self.shapes.iter().any(|known| **known == shape) {
+            return;
+        }
+        self.shapes.truncate(SHAPES_MAX - 1);
+        self.shapes.insert(0, Box::new(shape));
+    }
+}
+
+/// What records have in common.
+#[derive(Debug, PartialEq, Eq)]
+struct Shape {
+    steps: Vec<Step>,
+    /// Whether there is a value, for each column.
+    present: [bool; COLUMNS_MAX],
+}
+
+/// Some text and the value behind it.
+#[derive(Debug, PartialEq, Eq)]
+struct Step {
+    literal: Literal,
+    value: Kind,
+}
+
+/// What to expect, and the slot of [`Values`] that it goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Nothing,
+    /// The bytes up to the next quote.
+    Text(u8),
+    Integer(u8),
+    Double(u8),
+    /// Any value, of a key that is not ours.
+    Skipped,
+}
+
+/// The values of a record: strings as ranges of its bytes, numbers as bits; each column's slot is its place among the
+/// table's columns of that kind.
+#[derive(Default)]
+struct Values {
+    texts: [(usize, usize); 5],
+    numbers: [u64; 5],
+}
+
+impl Shape {
+    /// The shape of a record, if it is one that the fast path can read.
+    fn of(table: LandingTable, record: &[u8]) -> Option<Self> {
+        let mut shape = Self { steps: Vec::new(), present: [false; COLUMNS_MAX] };
+        let mut supported = true;
+        let mut seen = [false; COLUMNS_MAX];
+        let mut literal_start = 0;
+        let (end, _) = json::members(record, |key, value, start, end| {
+            let kind = match column_of(table, record, key) {
+                None => Some((Kind::Skipped, start, end)),
+                Some(column) => {
+                    supported &= !std::mem::replace(&mut seen[column], true);
+                    if value == Value::Null {
+                        return;
+                    }
+                    shape.present[column] = true;
+                    column_step(table, column, record, value)
+                }
+            };
+            let Some((kind, start, end)) = kind else {
+                supported = false;
+                return;
+            };
+            shape.push(&record[literal_start..start], kind);
+            literal_start = end;
+        })
+        .ok()?;
+        shape.push(&record[literal_start..end], Kind::Nothing);
+        (supported && shape.steps.len() <= STEPS_MAX).then_some(shape)
+    }
+
+    fn push(&mut self, mut literal: &[u8], value: Kind) {
+        while literal.len() > block::BYTES {
+            let (head, rest) = literal.split_at(block::BYTES);
+            self.steps.push(Step { literal: Literal::new(head), value: Kind::Nothing });
+            literal = rest;
+        }
+        self.steps.push(Step { literal: Literal::new(literal), value });
+    }
+
+    #[inline(always)]
+    fn read(
+        &self,
+        bytes: &[u8],
+        start: usize,
+        bytes_max: usize,
+        table: LandingTable,
+        sink: &mut impl RecordSink,
+    ) -> Option<usize> {
+        let mut values = Values::default();
+        let end = self.find(bytes, start, &mut values).filter(|end| end - start <= bytes_max)?;
+        self.emit(bytes, &values, table, sink)?;
+        Some(end)
+    }
+
+    /// Finds the values of the record at `bytes[start]`, and the index after it.
+    #[inline(always)]
+    fn find(&self, bytes: &[u8], start: usize, values: &mut Values) -> Option<usize> {
+        let mut pos = start;
+        for step in &self.steps {
+            if !step.literal.is_at(bytes, pos)? {
+                return None;
+            }
+            pos += step.literal.len();
+            match step.value {
+                Kind::Nothing => {}
+                Kind::Text(slot) => {
+                    let end = text_end(bytes, pos)?;
+                    values.texts[usize::from(slot)] = (pos, end);
+                    pos = end;
+                }
+                Kind::Integer(slot) => {
+                    let (integer, end) = digits::integer(bytes, pos)?;
+                    values.numbers[usize::from(slot)] = integer.cast_unsigned();
+                    pos = end;
+                }
+                Kind::Double(slot) => {
+                    let (double, end) = digits::double(bytes, pos)?;
+                    values.numbers[usize::from(slot)] = double.to_bits();
+                    pos = end;
+                }
+                Kind::Skipped => pos = skipped_end(bytes, pos)?,
+            }
+        }
+        Some(pos)
+    }
+
+    #[inline(always)]
+    fn emit(&self, bytes: &[u8], values: &Values, table: LandingTable, sink: &mut impl RecordSink) -> Option<()> {
+        let text = |slot: usize| {
+            let (start, end) = values.texts[slot];
+            &bytes[start..end]
+        };
+        let integer = |slot: usize| values.numbers[slot].cast_signed();
+        match table {
+            LandingTable::Accelerometer => {
+                let double = |column: usize| match self.present[column] {
+                    true => f64::from_bits(values.numbers[column - 1]),
+                    false => NULL_F64,
+                };
+                let user = Some(text(0)).filter(|user| !user.is_empty())?;
+                sink.accelerometer(user, integer(0), [double(2), double(3), double(4)]);
+            }
+            LandingTable::StepTrainer => {
+                let serial = Some(text(0)).filter(|serial| !serial.is_empty())?;
+                sink.step_trainer(serial, integer(0), if self.present[2] { integer(1) } else { NULL_I64 });
+            }
+            LandingTable::Customer => sink.customer(self.customer(bytes, values)?),
+        }
+        Some(())
+    }
+
+    #[inline(never)]
+    fn customer(&self, bytes: &[u8], values: &Values) -> Option<Customer> {
+        let required = |column: usize| {
+            let (start, end) = values.texts[column];
+            std::str::from_utf8(&bytes[start..end]).ok().map(Box::<str>::from)
+        };
+        let text = |column| if self.present[column] { required(column).map(Some) } else { Some(None) };
+        let integer = |column: usize| self.present[column].then(|| values.numbers[column - 5].cast_signed());
+        Some(Customer {
+            customer_name: text(0)?,
+            email: required(1).filter(|email| !email.is_empty())?,
+            phone: text(2)?,
+            birth_day: text(3)?,
+            serial_number: required(4).filter(|serial| !serial.is_empty())?,
+            registration_date: integer(5),
+            last_update_date: integer(6),
+            share_with_research_as_of_date: integer(7),
+            share_with_public_as_of_date: integer(8),
+            share_with_friends_as_of_date: integer(9),
+        })
+    }
+}
+
+/// How to read a column's value, and the bytes that are the value. Strings leave their quotes to the literals around
+/// them, and so do numbers in strings.
+fn column_step(table: LandingTable, column: usize, record: &[u8], value: Value) -> Option<(Kind, usize, usize)> {
+    let columns = table.columns();
+    let is_text = columns[column].ty == ColumnType::String;
+    let before = columns[..column].iter().filter(|other| (other.ty == ColumnType::String) == is_text).count();
+    let slot = u8::try_from(before).ok()?;
+    let number = match columns[column].ty {
+        ColumnType::BigInt => Kind::Integer(slot),
+        ColumnType::Double => Kind::Double(slot),
+        ColumnType::String => {
+            let Value::Text(Text { start, end, .. }) = value else { return None };
+            return Some((Kind::Text(slot), start, end));
+        }
+    };
+    match value {
+        Value::Number(start, end) => Some((number, start, end)),
+        Value::Text(Text { start, end, .. }) if json::number(record, start) == Ok(end) => Some((number, start, end)),
+        _ => None,
+    }
+}
+
+/// The index of the quote that ends the string, if nothing in it needs a closer look than whether it is UTF-8.
+#[inline(always)]
+fn text_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let (end, ascii) = block::text_stop(bytes, start)?;
+    if ascii { Some(end) } else { text_end_unicode(bytes, start) }
+}
+
+#[cold]
+fn text_end_unicode(bytes: &[u8], start: usize) -> Option<usize> {
+    let end = block::string_stop(bytes, start);
+    (*bytes.get(end)? == b'"' && std::str::from_utf8(&bytes[start..end]).is_ok()).then_some(end)
+}
+
+#[inline(never)]
+fn skipped_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let mut lone_surrogate = false;
+    let (_, end) = json::value(bytes, start, &mut lone_surrogate).ok()?;
+    (!lone_surrogate && std::str::from_utf8(&bytes[start..end]).is_ok()).then_some(end)
+}
