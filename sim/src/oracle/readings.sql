@@ -1,0 +1,3 @@
+-- The readings as the tables see them: all that landing holds ...
+CREATE TABLE accelerometer AS SELECT * FROM accelerometer_landing;
+CREATE TABLE step_trainer AS SELECT * FROM step_trainer_landing;
