@@ -13,8 +13,11 @@ use serde::{Deserialize, Serialize};
 use stedi_lake::LandingTable;
 
 mod deliver;
+mod fault;
+mod fields;
 mod lines;
 mod manifest;
+mod messy;
 mod odd;
 mod packing;
 mod people;
@@ -29,6 +32,11 @@ pub use manifest::{Fault, GenerateReport, LandingTotals, MANIFEST_PATH, Manifest
 pub use plan::{ObjectSpec, plan};
 pub use record::{AccelerometerRow, Canonical, Record, StepTrainerRow};
 pub use shape::Shape;
+
+use lines::LineWriter;
+use messy::MessyWriter;
+use random::{Purpose, Random};
+use shape::Content;
 
 /// The greatest number of customers.
 pub const CUSTOMERS_MAX: u64 = 1_000_000_000;
@@ -47,7 +55,7 @@ pub struct GenerateConfig {
     pub seed: u64,
     /// What the data is like.
     pub profile: Profile,
-    /// `messy`: one more object with a record that is longer than 16 MiB.
+    /// One more object, with a record that is longer than 16 MiB.
     pub oversized_record: bool,
 }
 
@@ -131,13 +139,34 @@ pub struct LandingObject {
 
 /// Makes one object of the [plan] of the same configuration.
 pub fn object(config: &GenerateConfig, spec: &ObjectSpec) -> LandingObject {
+    let plain = config.profile != Profile::Messy && spec.shape.content == Content::Records;
+    let mut object = if plain { plain_object(config, spec) } else { messy_object(config, spec) };
+    object.bytes = packing::pack(object.bytes, spec.shape.packing);
+    object
+}
+
+fn plain_object(config: &GenerateConfig, spec: &ObjectSpec) -> LandingObject {
     let mut rows = 0;
-    let mut writer = lines::LineWriter::new(spec.shape, 20 << 20);
-    records(config, spec, &mut |record| {
+    let mut writer = LineWriter::new(spec.shape, plan::bytes_estimate(spec));
+    all_records(config, spec, &mut |record| {
         writer.write(record);
         rows += 1;
     });
-    LandingObject { bytes: packing::pack(writer.finish(), spec.shape.packing), rows, bad: BTreeMap::new() }
+    LandingObject { bytes: writer.finish(), rows, bad: BTreeMap::new() }
+}
+
+fn messy_object(config: &GenerateConfig, spec: &ObjectSpec) -> LandingObject {
+    if let Content::Only(text) = spec.shape.content {
+        return LandingObject { bytes: text.as_bytes().to_vec(), ..LandingObject::default() };
+    }
+    let random = Random::new(config.seed, Purpose::Writing, spec.table as u64, spec.index);
+    let mut writer = MessyWriter::new(spec.shape, random);
+    all_records(config, spec, &mut |record| writer.write(record));
+    let mut object = writer.finish();
+    if spec.shape.skipped() {
+        object.rows = 0;
+    }
+    object
 }
 
 /// Yields the good records of one object of the [plan] of the same configuration, in the order of its bytes.

@@ -90,7 +90,8 @@ async fn refuse_landing(store: &dyn ObjectStore, root: &Path) -> Result<(), Gene
     for table in LandingTable::ALL {
         let prefix = below(root, table.path());
         let first = store.list(Some(&prefix)).next().await.transpose();
-        let first = first.map_err(|source| GenerateError::Store { action: "list", path: prefix.to_string(), source })?;
+        let first =
+            first.map_err(|source| GenerateError::Store { action: "list", path: prefix.to_string(), source })?;
         if let Some(found) = first {
             let (object, prefix) = (found.location.to_string(), prefix.to_string());
             return Err(GenerateError::LandingNotEmpty { object, prefix });

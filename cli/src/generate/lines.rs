@@ -11,15 +11,33 @@ pub(super) struct LineWriter {
     digits: itoa::Buffer,
     timestamp_key: &'static str,
     end: &'static str,
+    /// The end of a reading for each of the usual x, y and z.
+    motions: Vec<String>,
+    /// The user of the newest reading, and how a reading of that user starts.
+    user: String,
+    user_start: Vec<u8>,
 }
+
+/// The usual values of x, y and z, and how they are written.
+const AXIS: [(f64, &str); 3] = [(-1.0, "-1.0"), (0.0, "0.0"), (1.0, "1.0")];
 
 impl LineWriter {
     pub(super) fn new(shape: &Shape, capacity: usize) -> Self {
+        let end = if shape.trailing_comma { "},\n" } else { "}\n" };
+        let mut motions = Vec::with_capacity(27);
+        for (_, x) in AXIS {
+            for (_, y) in AXIS {
+                motions.extend(AXIS.map(|(_, z)| format!(",\"x\":{x},\"y\":{y},\"z\":{z}{end}")));
+            }
+        }
         Self {
             out: Vec::with_capacity(capacity),
             digits: itoa::Buffer::new(),
+            motions,
+            user: String::new(),
+            user_start: Vec::new(),
             timestamp_key: if shape.old_timestamp_key { "\",\"timeStamp\":" } else { "\",\"timestamp\":" },
-            end: if shape.trailing_comma { "},\n" } else { "}\n" },
+            end,
         }
     }
 
@@ -36,14 +54,26 @@ impl LineWriter {
     }
 
     fn accelerometer(&mut self, row: &AccelerometerRow<&str>) {
-        self.text("{\"user\":\"");
-        self.text(row.user);
-        self.text(self.timestamp_key);
+        if self.user != row.user {
+            row.user.clone_into(&mut self.user);
+            self.user_start.clear();
+            for part in ["{\"user\":\"", row.user, self.timestamp_key] {
+                self.user_start.extend_from_slice(part.as_bytes());
+            }
+        }
+        self.out.extend_from_slice(&self.user_start);
         self.integer(row.timestamp_ms);
+        match (axis(row.x), axis(row.y), axis(row.z)) {
+            (Some(x), Some(y), Some(z)) => self.out.extend_from_slice(self.motions[9 * x + 3 * y + z].as_bytes()),
+            _ => self.unusual_motion(row),
+        }
+    }
+
+    fn unusual_motion(&mut self, row: &AccelerometerRow<&str>) {
         for (key, value) in [(",\"x\":", row.x), (",\"y\":", row.y), (",\"z\":", row.z)] {
             if let Some(value) = value {
                 self.text(key);
-                self.double(value);
+                self.text(&format!("{value:?}"));
             }
         }
         self.text(self.end);
@@ -105,16 +135,9 @@ impl LineWriter {
     fn integer(&mut self, value: i64) {
         self.out.extend_from_slice(self.digits.format(value).as_bytes());
     }
+}
 
-    fn double(&mut self, value: f64) {
-        if value == 1.0 {
-            self.text("1.0");
-        } else if value == 0.0 {
-            self.text("0.0");
-        } else if value == -1.0 {
-            self.text("-1.0");
-        } else {
-            self.text(&format!("{value:?}"));
-        }
-    }
+/// The index of a value in [`AXIS`].
+fn axis(value: Option<f64>) -> Option<usize> {
+    AXIS.iter().position(|(usual, _)| value == Some(*usual))
 }

@@ -101,7 +101,8 @@ impl ManifestObject {
 impl Manifest {
     /// The manifest of a landing that consists of `objects`.
     pub fn new(config: &GenerateConfig, objects: Vec<ManifestObject>) -> Self {
-        let mut tables: BTreeMap<_, LandingTotals> = LandingTable::ALL.map(|table| (table, LandingTotals::default())).into();
+        let mut tables: BTreeMap<_, LandingTotals> =
+            LandingTable::ALL.map(|table| (table, LandingTotals::default())).into();
         for object in &objects {
             let totals = tables.entry(object.table).or_default();
             totals.objects += 1;

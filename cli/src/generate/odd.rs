@@ -5,21 +5,19 @@ use stedi_lake::Customer;
 use super::random::Random;
 use super::record::{AccelerometerRow, StepTrainerRow};
 
-const DOUBLES: [f64; 10] = [
-    -1.0,
-    0.0,
-    1.0,
-    0.25,
-    -9.80665,
-    0.1 + 0.2,
-    1e-7,
-    6.022_140_76e23,
-    f64::MAX,
-    f64::MIN_POSITIVE,
-];
+const DOUBLES: [f64; 10] =
+    [-1.0, 0.0, 1.0, 0.25, -9.80665, 0.1 + 0.2, 1e-7, 6.022_140_76e23, f64::MAX, f64::MIN_POSITIVE];
 
-const BIRTH_DAYS: [&str; 8] =
-    ["967-01-01", "", "0000-00-00", "1980-13-45", "12/31/1999", "unbekannt – später", "1999-01-01T00:00:00Z", "-44-03-15"];
+const BIRTH_DAYS: [&str; 8] = [
+    "967-01-01",
+    "",
+    "0000-00-00",
+    "1980-13-45",
+    "12/31/1999",
+    "unbekannt – später",
+    "1999-01-01T00:00:00Z",
+    "-44-03-15",
+];
 
 /// An e-mail address; escapes, quotes, composed and decomposed letters, letter case, and surrogate pairs all matter.
 pub(super) fn email(customer: u64, first: &str, last: &str) -> String {
@@ -55,8 +53,11 @@ pub(super) fn customer(record: &mut Customer, random: &mut Random) {
         record.birth_day = Some(random.pick(&BIRTH_DAYS).into());
     }
     if random.one_in(6) {
-        record.customer_name =
-            Some(random.pick(&["Zo\u{eb} \"Z\" O'Hara", "{\"a\": [1, 2}", "a\\b/c\u{1}\u{7f}", "李 小龙 \u{1f44d}", ""]).into());
+        record.customer_name = Some(
+            random
+                .pick(&["Zo\u{eb} \"Z\" O'Hara", "{\"a\": [1, 2}", "a\\b/c\u{1}\u{7f}", "李 小龙 \u{1f44d}", ""])
+                .into(),
+        );
     }
     for text in [&mut record.customer_name, &mut record.phone, &mut record.birth_day] {
         if random.one_in(12) {

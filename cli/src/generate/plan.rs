@@ -36,6 +36,16 @@ pub struct ObjectSpec {
     pub(super) lane: u64,
 }
 
+/// About how many bytes an object has before compression, a little more rather than less.
+pub(super) fn bytes_estimate(spec: &ObjectSpec) -> usize {
+    let item_bytes = match spec.table {
+        LandingTable::Customer => 500,
+        LandingTable::Accelerometer => 960,
+        LandingTable::StepTrainer => 1_200,
+    };
+    usize::try_from((spec.end - spec.first) * item_bytes).expect("an object fits memory")
+}
+
 /// The objects of a landing, table by table, each in the order of its paths unless the profile is `messy`.
 pub fn plan(config: &GenerateConfig) -> Vec<ObjectSpec> {
     let mut specs = Vec::new();
@@ -44,6 +54,9 @@ pub fn plan(config: &GenerateConfig) -> Vec<ObjectSpec> {
     split(config, LandingTable::Customer, config.customers, CUSTOMERS_MAX, lanes, &mut specs);
     let blocks = config.customers * days * readings::ACCELEROMETER_ROUNDS;
     split(config, LandingTable::Accelerometer, blocks, ACCELEROMETER_BLOCKS_MAX, 1, &mut specs);
+    if config.oversized_record {
+        specs.push(oversized(blocks));
+    }
     let blocks = config.customers * days * readings::STEP_ROUNDS;
     split(config, LandingTable::StepTrainer, blocks, STEP_BLOCKS_MAX, 1, &mut specs);
     specs
@@ -65,7 +78,8 @@ fn split(
         (_, LandingTable::Accelerometer | LandingTable::StepTrainer) => READINGS_OBJECTS_MIN,
     };
     let ranges = items.div_ceil(items_max).max(objects_min.div_ceil(lanes));
-    let bound = |range: u64| u64::try_from(u128::from(items) * u128::from(range) / u128::from(ranges)).expect("at most items");
+    let bound =
+        |range: u64| u64::try_from(u128::from(items) * u128::from(range) / u128::from(ranges)).expect("at most items");
     for (index, shape) in (0..ranges * lanes).zip(shapes.iter().cycle()) {
         let (range, lane) = (index / lanes, index % lanes);
         specs.push(ObjectSpec {
@@ -80,11 +94,18 @@ fn split(
     }
 }
 
+/// An object that repeats a few readings and has one record that is too long.
+fn oversized(blocks: u64) -> ObjectSpec {
+    let table = LandingTable::Accelerometer;
+    let path = format!("{}/too-long.json", table.path());
+    ObjectSpec { table, path, shape: &shape::OVERSIZED, index: u64::MAX, first: 0, end: blocks.min(4), lane: 0 }
+}
+
 fn shapes(profile: Profile) -> &'static [Shape] {
     match profile {
         Profile::Clean => &shape::CLEAN,
         Profile::Legacy => &shape::LEGACY,
-        Profile::Messy => &shape::LEGACY,
+        Profile::Messy => &shape::MESSY,
     }
 }
 

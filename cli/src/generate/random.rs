@@ -34,7 +34,8 @@ impl Random {
 
     /// A number below `end`, which is not 0; the bias of a multiplication in place of a division does not matter here.
     pub(super) fn below(&mut self, end: u64) -> u64 {
-        scaled(self.word() >> 32, 32, end)
+        let scaled = (u128::from(self.word()) * u128::from(end)) >> 64;
+        u64::try_from(scaled).expect("less than end")
     }
 
     /// [`Self::below`] as a duration or offset in milliseconds.
@@ -71,8 +72,8 @@ mod tests {
     #[test]
     fn the_numbers_never_change() {
         let mut random = Random::new(7, Purpose::Session, 1, 2);
-        assert_eq!([random.word(), random.word()], [0, 0]);
-        assert_eq!(Random::new(7, Purpose::Session, 1, 2).below(1000), 0);
+        assert_eq!([random.word(), random.word()], [13_606_247_535_741_710_825, 14_068_768_313_756_875_203]);
+        assert_eq!(Random::new(7, Purpose::Session, 1, 2).below(1000), 737);
     }
 
     #[test]

@@ -70,8 +70,8 @@ impl Step {
         scaled(self.word >> 44, 8, STEP_ROUNDS)
     }
 
-    fn serial<'p>(&self, person: &'p Person) -> &'p str {
-        &person.serials[index(scaled(self.word >> 52, 11, person.serials.len() as u64))]
+    fn serial<'s>(&self, serials: &'s [String]) -> &'s str {
+        &serials[index(scaled(self.word >> 52, 11, serials.len() as u64))]
     }
 
     /// One reading in a hundred of the older devices comes twice; the second time in `round + late`.
@@ -95,19 +95,18 @@ fn session(config: &GenerateConfig, customer: u64, day: u64) -> impl Iterator<It
 /// Yields the accelerometer readings of one block.
 pub(super) fn accelerometer_block(config: &GenerateConfig, block: u64, each: &mut impl FnMut(Record<'_>)) {
     let (customer, round, day) = place(config, block, ACCELEROMETER_ROUNDS);
-    let mut person = people::person(config, customer);
-    if person.silent {
+    let person = Person::new(config, customer);
+    if person.silent() {
         return;
     }
     let mut strangers = Random::new(config.seed, Purpose::Stranger, block, 0);
-    if strangers.one_in(BLOCKS_PER_STRANGER) {
-        person.email = people::stranger_email(&mut strangers);
-    }
+    let strange = strangers.one_in(BLOCKS_PER_STRANGER);
+    let user = if strange { people::stranger_email(&mut strangers) } else { person.email() };
     for step in session(config, customer, day) {
         for reading in 0..step.accelerometer_readings() {
             let (x, y, z) = step.motion(reading);
             let mut row = AccelerometerRow {
-                user: person.email.as_str(),
+                user: user.as_str(),
                 timestamp_ms: step.time_ms,
                 x: Some(x),
                 y: Some(y),
@@ -132,11 +131,9 @@ pub(super) fn accelerometer_block(config: &GenerateConfig, block: u64, each: &mu
 /// Yields the step readings of one block.
 pub(super) fn step_block(config: &GenerateConfig, block: u64, each: &mut impl FnMut(Record<'_>)) {
     let (customer, round, day) = place(config, block, STEP_ROUNDS);
-    let mut person = people::person(config, customer);
     let mut strangers = Random::new(config.seed, Purpose::Stranger, block, 1);
-    if strangers.one_in(BLOCKS_PER_STRANGER) {
-        person.serials = vec![people::uuid(&mut strangers)];
-    }
+    let strange = strangers.one_in(BLOCKS_PER_STRANGER);
+    let serials = if strange { vec![people::uuid(&mut strangers)] } else { Person::new(config, customer).serials() };
     for step in session(config, customer, day) {
         let again = step.delivered_twice(config).map(|late| (step.round() + late) % STEP_ROUNDS);
         if step.round() != round && again != Some(round) {
@@ -144,7 +141,7 @@ pub(super) fn step_block(config: &GenerateConfig, block: u64, each: &mut impl Fn
         }
         let mut row = StepTrainerRow {
             reading_time_ms: step.time_ms,
-            serial_number: step.serial(&person),
+            serial_number: step.serial(&serials),
             distance: Some(step.distance()),
         };
         if config.profile == Profile::Messy {

@@ -59,7 +59,11 @@ impl Canonical {
                 self.accelerometer.push(AccelerometerRow { user: user.into(), timestamp_ms, x, y, z });
             }
             Record::StepTrainer(StepTrainerRow { reading_time_ms, serial_number, distance }) => {
-                self.step_trainer.push(StepTrainerRow { reading_time_ms, serial_number: serial_number.into(), distance });
+                self.step_trainer.push(StepTrainerRow {
+                    reading_time_ms,
+                    serial_number: serial_number.into(),
+                    distance,
+                });
             }
         }
     }

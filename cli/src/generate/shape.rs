@@ -5,14 +5,10 @@
 pub(super) enum Framing {
     /// One record a line.
     Lines,
-    /// One JSON array.
-    Array,
-    /// `}{`, with this in between.
+    /// One JSON array, with this between its records.
+    Array(&'static str),
+    /// No array, and this between the records.
     Concatenated(&'static str),
-    /// One record over several lines.
-    Pretty,
-    /// One JSON array of records over several lines.
-    PrettyArray,
 }
 
 /// The letter case of keys.
@@ -55,7 +51,9 @@ pub struct Shape {
     pub(super) content: Content,
     pub(super) framing: Framing,
     pub(super) byte_order_mark: bool,
-    /// Lines: end in CR LF.
+    /// Each record over several lines.
+    pub(super) pretty: bool,
+    /// Lines end in CR LF.
     pub(super) crlf: bool,
     /// Lines: each ends in a comma.
     pub(super) trailing_comma: bool,
@@ -81,8 +79,10 @@ pub struct Shape {
     pub(super) escapes: bool,
     /// Values of a wrong type where there is no value.
     pub(super) wrong_types: bool,
-    /// Records that cannot be read, between the good ones.
+    /// Records that cannot be read, between the good ones; those that are no JSON among lines only.
     pub(super) faults: bool,
+    /// The object ends inside a record.
+    pub(super) cut_off: bool,
     pub(super) packing: Packing,
     /// Folder below the landing prefix, with `/` at the end, or empty.
     pub(super) folder: &'static str,
@@ -97,6 +97,7 @@ pub(super) const LINES: Shape = Shape {
     content: Content::Records,
     framing: Framing::Lines,
     byte_order_mark: false,
+    pretty: false,
     crlf: false,
     trailing_comma: false,
     blank_lines: false,
@@ -112,6 +113,7 @@ pub(super) const LINES: Shape = Shape {
     escapes: false,
     wrong_types: false,
     faults: false,
+    cut_off: false,
     packing: Packing::None,
     folder: "",
     prefix: "",
@@ -132,7 +134,90 @@ pub(super) static LEGACY: [Shape; 5] = [
     Shape { name: "lines, timeStamp", old_timestamp_key: true, ..LINES },
 ];
 
+/// Every style of JSON at once.
+const WILD: Shape = Shape {
+    spaces: true,
+    shuffled_keys: true,
+    key_case: KeyCase::Mixed,
+    extra_fields: true,
+    number_strings: true,
+    exponents: true,
+    short_doubles: true,
+    escapes: true,
+    wrong_types: true,
+    faults: true,
+    ..LINES
+};
+
+const FAULTY: Shape = Shape { faults: true, ..LINES };
+
+const ARRAY: Shape = Shape { framing: Framing::Array(","), faults: true, ..LINES };
+
+const CONCATENATED: Shape = Shape { framing: Framing::Concatenated(""), faults: true, ..LINES };
+
+const PRETTY: Shape = Shape { framing: Framing::Concatenated("\n"), pretty: true, faults: true, ..LINES };
+
+const HIDDEN: Shape = Shape { content: Content::Hidden, ..LINES };
+
+/// The shapes of the profile `messy`, in rotation.
+#[rustfmt::skip]
+pub(super) static MESSY: [Shape; 40] = [
+    Shape { name: "lines with faults", ..FAULTY },
+    Shape { name: "trailing comma", trailing_comma: true, ..FAULTY },
+    Shape { name: "crlf", crlf: true, ..FAULTY },
+    Shape { name: "byte-order mark", byte_order_mark: true, ..FAULTY },
+    Shape { name: "byte-order mark, trailing comma, crlf", byte_order_mark: true, crlf: true, faults: true, ..OLD },
+    Shape { name: "blank lines", blank_lines: true, ..FAULTY },
+    Shape { name: "blank lines, crlf", blank_lines: true, crlf: true, ..FAULTY },
+    Shape { name: "spaces, last line not ended", spaces: true, unterminated: true, ..FAULTY },
+    Shape { name: "shuffled keys", shuffled_keys: true, ..FAULTY },
+    Shape { name: "upper-case keys", key_case: KeyCase::Upper, ..FAULTY },
+    Shape { name: "lower-case keys", key_case: KeyCase::Lower, ..FAULTY },
+    Shape { name: "mixed-case keys", key_case: KeyCase::Mixed, old_timestamp_key: true, ..FAULTY },
+    Shape { name: "unknown fields", extra_fields: true, ..FAULTY },
+    Shape { name: "numbers as strings", number_strings: true, ..FAULTY },
+    Shape { name: "exponents", exponents: true, ..FAULTY },
+    Shape { name: "doubles as integers", short_doubles: true, ..FAULTY },
+    Shape { name: "escapes", escapes: true, ..FAULTY },
+    Shape { name: "wrong types", wrong_types: true, ..FAULTY },
+    Shape { name: "everything", byte_order_mark: true, trailing_comma: true, crlf: true, blank_lines: true, ..WILD },
+    Shape { name: "lines, cut off", cut_off: true, ..FAULTY },
+    Shape { name: "nested folder", folder: "2022/06/18/", ..FAULTY },
+    Shape { name: "array", ..ARRAY },
+    Shape { name: "array, cut off", cut_off: true, ..ARRAY },
+    Shape { name: "array, a record a line", framing: Framing::Array(",\n"), extra_fields: true, ..ARRAY },
+    Shape { name: "array, pretty", framing: Framing::Array(",\n"), pretty: true, byte_order_mark: true, crlf: true, ..ARRAY },
+    Shape { name: "concatenated", ..CONCATENATED },
+    Shape { name: "concatenated, everything", framing: Framing::Concatenated(" "), cut_off: true, ..WILD },
+    Shape { name: "pretty", ..PRETTY },
+    Shape { name: "pretty, everything, cut off", framing: Framing::Concatenated("\n"), pretty: true, crlf: true, cut_off: true, ..WILD },
+    Shape { name: "gzip", packing: Packing::Gzip(1), suffix: ".json.gz", ..FAULTY },
+    Shape { name: "gzip, three members, unsaid", packing: Packing::Gzip(3), trailing_comma: true, ..WILD },
+    Shape { name: "zstd", packing: Packing::Zstd(1), suffix: ".json.zst", ..FAULTY },
+    Shape { name: "zstd, two frames, unsaid", packing: Packing::Zstd(2), suffix: "", framing: Framing::Array(", "), ..WILD },
+    Shape { name: "zstd, said to be gzip", packing: Packing::Zstd(1), suffix: ".json.gz", ..CONCATENATED },
+    Shape { name: "empty", content: Content::Only(""), ..LINES },
+    Shape { name: "byte-order mark and blanks only", content: Content::Only("\u{feff} \r\n\n\t\n"), ..LINES },
+    Shape { name: "empty array, gzip", content: Content::Only("[ ]\n"), packing: Packing::Gzip(1), suffix: ".json.gz", ..LINES },
+    Shape { name: "hidden by _", prefix: "_", ..HIDDEN },
+    Shape { name: "hidden by .", prefix: ".", ..HIDDEN },
+    Shape { name: "hidden folder", folder: "2022/_temporary/0/", ..HIDDEN },
+];
+
+/// The shape of the object with a record that is too long.
+pub(super) static OVERSIZED: Shape = Shape { name: "a record over 16 MiB", content: Content::Oversized, ..LINES };
+
 impl Shape {
+    /// Whether each record lies on one line, with nothing before the first and after the last.
+    pub fn lines(&self) -> bool {
+        self.framing == Framing::Lines
+    }
+
+    /// Whether the object is compressed.
+    pub fn compressed(&self) -> bool {
+        self.packing != Packing::None
+    }
+
     /// Whether the object holds no record that anybody should read.
     pub fn skipped(&self) -> bool {
         matches!(self.content, Content::Hidden | Content::Only(_))
