@@ -1,4 +1,11 @@
 //! What the `stedi` command is made of.
 
+pub mod ddl;
+pub mod gc;
 pub mod generate;
+pub mod rollback;
+pub mod run;
+pub mod size;
+#[cfg(feature = "sql")]
+pub mod sql;
 pub mod verify;

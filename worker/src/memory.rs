@@ -30,6 +30,29 @@ pub struct TooLittleMemory {
     wanted_mib: u64,
 }
 
+impl TooLittleMemory {
+    /// Checks that customers leave at least half of the budget to the rest.
+    ///
+    /// # Errors
+    /// If they do not.
+    pub fn check(total_bytes: u64, threads: usize, customer_bytes: usize) -> Result<(), Self> {
+        let customers = customer_bytes as u64;
+        if customers <= total_bytes.saturating_sub(fixed_bytes(threads)) / 2 {
+            return Ok(());
+        }
+        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        Err(Self {
+            customers_mib: mib(customers),
+            total_mib: mib(total_bytes),
+            wanted_mib: mib(fixed_bytes(threads) + 2 * customers),
+        })
+    }
+}
+
+fn fixed_bytes(threads: usize) -> u64 {
+    BASE_BYTES + THREAD_BYTES * threads as u64
+}
+
 /// The parts of the budget, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryPlan {
@@ -64,18 +87,8 @@ impl MemoryPlan {
         row_bytes: usize,
         customer_bytes: usize,
     ) -> Result<Self, TooLittleMemory> {
-        let fixed = BASE_BYTES + THREAD_BYTES * threads as u64;
-        let customers = customer_bytes as u64;
-        let available = total_bytes.saturating_sub(fixed);
-        if customers > available / 2 {
-            let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-            return Err(TooLittleMemory {
-                customers_mib: mib(customers),
-                total_mib: mib(total_bytes),
-                wanted_mib: mib(fixed + 2 * customers),
-            });
-        }
-        let available = available - customers;
+        TooLittleMemory::check(total_bytes, threads, customer_bytes)?;
+        let available = total_bytes - fixed_bytes(threads) - customer_bytes as u64;
         let share = |percent: u64| usize::try_from(available / 100 * percent).unwrap_or(usize::MAX);
         let open_chunks = shards as usize * threads;
         let chunk_rows = (share(15) / (open_chunks * row_bytes)).clamp(CHUNK_ROWS_MIN, CHUNK_ROWS_MAX);

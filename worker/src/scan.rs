@@ -12,6 +12,7 @@ use stedi_lake::{ConsentPolicy, LandingTable};
 use stedi_store::LandingObject;
 
 use crate::WorkError;
+use crate::memory::TooLittleMemory;
 use crate::progress::Progress;
 use crate::quarantine::{QuarantineStore, QuarantineWriter};
 use crate::read::LandingReader;
@@ -35,11 +36,16 @@ pub struct Scan<'a> {
     pub threads: usize,
 }
 
-/// Reads all customers; the counts of each object have every readable record as kept.
+/// Reads all customers; the counts of each object have every readable record as kept. They may take half of
+/// `memory_bytes`.
 ///
 /// # Errors
 /// If an object cannot be read, the quarantine cannot be written, or the run is cancelled.
-pub fn customers(scan: &Scan<'_>, policy: ConsentPolicy) -> Result<(TrustedCustomers, Vec<ScanCounts>), WorkError> {
+pub fn customers(
+    scan: &Scan<'_>,
+    policy: ConsentPolicy,
+    memory_bytes: u64,
+) -> Result<(TrustedCustomers, Vec<ScanCounts>), WorkError> {
     let (seen, counts) = scan.run(|work| {
         let mut quarantine = work.quarantine();
         let mut sink = CustomerScan {
@@ -52,6 +58,7 @@ pub fn customers(scan: &Scan<'_>, policy: ConsentPolicy) -> Result<(TrustedCusto
             sink.object = u32::try_from(split.object).unwrap_or(u32::MAX);
             sink.quarantine.enter(work.key(&split));
             work.decode(&split, &mut sink, |sink| std::mem::take(&mut sink.counts))?;
+            TooLittleMemory::check(memory_bytes, scan.threads, sink.customers.memory_bytes())?;
         }
         let customers = sink.customers;
         quarantine.flush().map_err(WorkError::Quarantine)?;

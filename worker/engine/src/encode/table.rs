@@ -1,5 +1,6 @@
 //! Writes the parts of one table and one shard.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
@@ -34,12 +35,30 @@ pub struct TableEncoder<'s, S: PartStore> {
     open: Option<OpenPart<S::Part>>,
 }
 
-struct OpenPart<W: std::io::Write> {
-    writer: SerializedFileWriter<W>,
+struct OpenPart<W: std::io::Write + Send> {
+    writer: SerializedFileWriter<Counted<W>>,
     columns: ArrowRowGroupWriterFactory,
     schema: SchemaRef,
     row_groups: usize,
     rows: u64,
+}
+
+/// Counts the bytes that pass, the footer's too.
+struct Counted<W> {
+    inner: W,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.inner.flush()
+    }
 }
 
 impl<'s, S: PartStore> TableEncoder<'s, S> {
@@ -88,10 +107,8 @@ impl<'s, S: PartStore> TableEncoder<'s, S> {
     /// # Errors
     /// What the store or the Parquet library returns.
     pub fn end_part(&mut self) -> Result<(), EncodeError> {
-        let Some(mut part) = self.open.take() else { return Ok(()) };
-        part.writer.finish().map_err(|source| self.failed(source))?;
-        let bytes = part.writer.bytes_written() as u64;
-        let inner = part.writer.into_inner().map_err(|source| self.failed(source))?;
+        let Some(part) = self.open.take() else { return Ok(()) };
+        let Counted { inner, bytes } = part.writer.into_inner().map_err(|source| self.failed(source))?;
         self.store.finish(inner, part.rows, bytes).map_err(|source| EncodeError::Store { table: self.table, source })
     }
 
@@ -105,7 +122,8 @@ impl<'s, S: PartStore> TableEncoder<'s, S> {
         let open = || -> Result<_, ParquetError> {
             let descriptor = ArrowSchemaConverter::new().convert(&schema)?;
             let properties = Arc::new(part_properties(self.table, self.compression));
-            let writer = SerializedFileWriter::new(sink, descriptor.root_schema_ptr(), properties)?;
+            let writer =
+                SerializedFileWriter::new(Counted { inner: sink, bytes: 0 }, descriptor.root_schema_ptr(), properties)?;
             let columns = ArrowRowGroupWriterFactory::new(&writer, Arc::clone(&schema));
             Ok(OpenPart { writer, columns, schema: Arc::clone(&schema), row_groups: 0, rows: 0 })
         };

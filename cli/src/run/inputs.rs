@@ -1,0 +1,152 @@
+//! What a run reads: the landing objects as they are listed once, at its start.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use stedi_engine::scan::ScanCounts;
+use stedi_job::plan as job_plan;
+use stedi_lake::LandingTable;
+use stedi_lake::commit::{CommitRecord, FORMAT_VERSION, InputVersion, fingerprint};
+use stedi_lake::options::TableOptions;
+use stedi_lake::report::{LandingCounts, LedgerEntry};
+use stedi_store::{CommitLog, Lake, LandingObject, landing_elsewhere};
+
+use super::{RunConfig, RunError};
+
+/// The landing objects of a run.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    objects: BTreeMap<LandingTable, Vec<LandingObject>>,
+    fingerprint: String,
+}
+
+/// What a run would do.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    /// Landing objects and bytes.
+    pub landing: BTreeMap<LandingTable, PlannedLanding>,
+    /// Number of shards.
+    pub shards: u32,
+    /// Options that decide what the tables hold.
+    pub options: TableOptions,
+    /// Whether landing and options are those of the current commit: a run would do nothing.
+    pub unchanged: bool,
+    /// Sequence number of the current commit.
+    pub current_seq: Option<u64>,
+}
+
+/// One landing table of a plan.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct PlannedLanding {
+    /// Number of objects.
+    pub objects: u64,
+    /// Their size.
+    pub bytes: u64,
+}
+
+/// What a run with this configuration would do; reads nothing but listings and the commit log.
+///
+/// # Errors
+/// If landing cannot be listed, there is none, or the log cannot be read.
+pub async fn plan(lake: &Lake, config: &RunConfig) -> Result<Plan, RunError> {
+    let current = CommitLog::new(lake).latest().await?;
+    let inputs = list(lake, config).await?;
+    let options = inputs.table_options(config);
+    let landing = LandingTable::ALL.map(|table| {
+        let objects = inputs.objects(table);
+        let bytes = objects.iter().map(|o| o.bytes).sum();
+        (table, PlannedLanding { objects: objects.len() as u64, bytes })
+    });
+    Ok(Plan {
+        landing: BTreeMap::from(landing),
+        shards: options.shards,
+        unchanged: current.as_ref().is_some_and(|current| inputs.are_those_of(current, &options)),
+        current_seq: current.map(|c| c.seq),
+        options,
+    })
+}
+
+pub(super) async fn list(lake: &Lake, config: &RunConfig) -> Result<Inputs, RunError> {
+    let mut objects = BTreeMap::new();
+    for table in LandingTable::ALL {
+        let mut listed = Vec::new();
+        match config.landing.get(&table).filter(|elsewhere| !elsewhere.is_empty()) {
+            Some(elsewhere) => {
+                for uri in elsewhere {
+                    listed.extend(landing_elsewhere(uri, table).await?);
+                }
+                listed.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+                // the same object twice is one object, not twice its records
+                listed.dedup_by(|a, b| a.key == b.key);
+            }
+            None => listed = lake.landing(table).await?,
+        }
+        if table == LandingTable::Customer && listed.is_empty() {
+            return Err(RunError::NoLanding(lake.location(table.path())));
+        }
+        objects.insert(table, listed);
+    }
+    let versions =
+        objects.values().flatten().map(|o| InputVersion { table: o.table, key: &o.key, etag: &o.etag, bytes: o.bytes });
+    let fingerprint = fingerprint(versions.collect());
+    Ok(Inputs { objects, fingerprint })
+}
+
+impl Inputs {
+    /// The objects of a table, sorted by key.
+    pub fn objects(&self, table: LandingTable) -> &[LandingObject] {
+        self.objects.get(&table).map_or(&[], Vec::as_slice)
+    }
+
+    /// Their size in bytes, all tables together.
+    pub fn bytes(&self) -> u64 {
+        self.objects.values().flatten().map(|o| o.bytes).sum()
+    }
+
+    pub(super) fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    pub(super) fn table_options(&self, config: &RunConfig) -> TableOptions {
+        let objects = self.objects.values().flatten().map(|o| (o.key.as_str(), o.bytes));
+        TableOptions {
+            consent: config.consent,
+            match_mode: config.match_mode,
+            dedupe: config.dedupe,
+            shards: config.shards.unwrap_or_else(|| job_plan::shard_count(objects)),
+            compression: config.compression,
+        }
+    }
+
+    /// Whether `current` was made from this landing with these options.
+    pub(super) fn are_those_of(&self, current: &CommitRecord, options: &TableOptions) -> bool {
+        current.format_version == FORMAT_VERSION
+            && current.options == *options
+            && current.inputs_fingerprint == self.fingerprint
+    }
+
+    /// The ledger: each object with what became of its records. Tables that were not read yet are left out.
+    pub(super) fn ledger(&self, counts: &BTreeMap<LandingTable, Vec<ScanCounts>>) -> Vec<LedgerEntry> {
+        let of_table = |(table, counts): (&LandingTable, &Vec<ScanCounts>)| {
+            let objects = self.objects(*table).iter().zip(counts.clone());
+            objects.map(|(object, counts)| entry(object, counts)).collect::<Vec<_>>()
+        };
+        counts.iter().flat_map(of_table).collect()
+    }
+}
+
+fn entry(object: &LandingObject, counts: ScanCounts) -> LedgerEntry {
+    LedgerEntry {
+        table: object.table,
+        key: object.key.clone(),
+        etag: object.etag.clone(),
+        counts: LandingCounts {
+            objects: 1,
+            bytes: object.bytes,
+            rows: counts.kept + counts.filtered + counts.quarantined,
+            kept: counts.kept,
+            filtered: counts.filtered,
+            quarantined: counts.quarantined,
+        },
+    }
+}
