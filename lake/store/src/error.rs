@@ -152,6 +152,8 @@ impl StoreError {
     fn of_kind(kind: io::ErrorKind, action: Action, object: String, source: Box<dyn Error + Send + Sync>) -> Self {
         match kind {
             io::ErrorKind::NotFound => Self::NotFound { action, object },
+            // a file where a folder should be: whatever is read below it is not there
+            io::ErrorKind::NotADirectory if action == Action::Read => Self::NotFound { action, object },
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 Self::PermissionDenied { action, object }
             }
@@ -206,6 +208,9 @@ mod tests {
         assert!(matches!(sorted(io::ErrorKind::PermissionDenied), StoreError::PermissionDenied { .. }));
         assert!(matches!(sorted(io::ErrorKind::NotFound), StoreError::NotFound { .. }));
         assert!(matches!(sorted(io::ErrorKind::TimedOut), StoreError::Other { .. }));
+        assert!(matches!(sorted(io::ErrorKind::NotADirectory), StoreError::Other { .. }));
+        let read = StoreError::of_store(Action::Read, "a", generic(io::ErrorKind::NotADirectory));
+        assert!(matches!(read, StoreError::NotFound { .. }));
     }
 
     #[test]

@@ -1,0 +1,310 @@
+//! The command line, parsed once into what the commands are told.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::builder::FalseyValueParser;
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+use stedi::generate::{GenerateConfig, Profile};
+use stedi::rollback::Target;
+use stedi::run::RunConfig;
+use stedi::size::parse_size;
+use stedi_job::plan::SHARDS_MAX;
+use stedi_lake::LandingTable;
+use stedi_lake::options::{BadRecordLimit, Compression, ConsentPolicy, MatchMode};
+use stedi_worker::memory::{self, MEMORY_BYTES_MIN};
+
+/// The most threads that can be asked for.
+const THREADS_MAX: u16 = 1024;
+
+/// Curates step trainer, accelerometer and customer data into a lakehouse for research.
+#[derive(Debug, Parser)]
+#[command(name = "stedi", version, max_term_width = 100, arg_required_else_help = true, after_help = EXIT_CODES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Every option can come from the environment: --lake from STEDI_LAKE, --max-bad-records from STEDI_MAX_BAD_RECORDS.
+
+Exit codes:
+  0    done, or nothing to do
+  1    anything that no other code says
+  2    usage
+  3    too many bad records: nothing was committed, the quarantine is kept
+  4    conflict with another commit
+  5    a guarantee is broken; a run has committed nothing
+  130  interrupted: nothing was committed";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a small lake in ./demo-lake, run it, show the tables and what to try next
+    Demo(DemoArgs),
+    /// Make synthetic landing data
+    Generate(GenerateArgs),
+    /// Curate landing into the five tables and commit them
+    Run(RunCommand),
+    /// Show what a run would read and whether it would change anything
+    Plan(PlanCommand),
+    /// Show the tables of the current commit
+    Tables(ShowArgs),
+    /// Show all commits, newest first
+    History(ShowArgs),
+    /// Go back to the tables of an earlier commit
+    Rollback(RollbackArgs),
+    /// Show, and with --delete remove, what no recent commit needs
+    Gc(GcArgs),
+    /// Check the guarantees of the current commit from its published parts
+    Verify(VerifyArgs),
+    /// Print the Athena DDL of all eight tables
+    Ddl(DdlArgs),
+    /// Query all eight tables
+    Sql(SqlArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct LakeArgs {
+    /// The lake: a path or file:// URI
+    #[arg(long = "lake", env = "STEDI_LAKE", value_name = "URI")]
+    pub(crate) uri: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct JsonArgs {
+    /// Print one JSON object on standard output
+    #[arg(long, env = "STEDI_JSON", value_parser = FalseyValueParser::new())]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ShowArgs {
+    #[command(flatten)]
+    pub(crate) lake: LakeArgs,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DemoArgs {
+    // no STEDI_LAKE: a demo must not end up in a lake that matters
+    /// The demo's lake
+    #[arg(long, default_value = "demo-lake", value_name = "PATH")]
+    pub(crate) lake: String,
+    /// No progress
+    #[arg(long, short, env = "STEDI_QUIET", value_parser = FalseyValueParser::new())]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct GenerateArgs {
+    #[command(flatten)]
+    pub(crate) lake: LakeArgs,
+    /// Number of customers [default: 1000; profile legacy: 609]
+    #[arg(long, env = "STEDI_CUSTOMERS", value_name = "N")]
+    customers: Option<u64>,
+    /// Days of readings
+    #[arg(long, env = "STEDI_DAYS", value_name = "D", default_value_t = 1)]
+    days: u32,
+    /// Another seed gives other data of the same kind
+    #[arg(long, env = "STEDI_SEED", value_name = "S", default_value_t = 0)]
+    seed: u64,
+    /// What the data is like: clean, legacy or messy
+    #[arg(long, env = "STEDI_PROFILE", default_value_t)]
+    profile: Profile,
+    /// With profile messy: add a record that is longer than 16 MiB
+    #[arg(long, env = "STEDI_OVERSIZED_RECORD", value_parser = FalseyValueParser::new())]
+    oversized_record: bool,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+impl GenerateArgs {
+    pub(crate) fn config(&self) -> GenerateConfig {
+        GenerateConfig {
+            customers: self.customers.unwrap_or_else(|| self.profile.usual_customers()),
+            days: self.days,
+            seed: self.seed,
+            oversized_record: self.oversized_record,
+            profile: self.profile,
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunCommand {
+    #[command(flatten)]
+    pub(crate) lake: LakeArgs,
+    #[command(flatten)]
+    pub(crate) options: RunOptions,
+    /// Run even if landing and options are those of the current commit
+    #[arg(long, env = "STEDI_FORCE", value_parser = FalseyValueParser::new())]
+    force: bool,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+    /// No progress and no closing table
+    #[arg(long, short, env = "STEDI_QUIET", value_parser = FalseyValueParser::new())]
+    pub(crate) quiet: bool,
+}
+
+impl RunCommand {
+    pub(crate) fn config(&self) -> RunConfig {
+        RunConfig { force: self.force, ..self.options.config() }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PlanCommand {
+    #[command(flatten)]
+    pub(crate) lake: LakeArgs,
+    #[command(flatten)]
+    pub(crate) options: RunOptions,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunOptions {
+    /// Whose data may be used: customers whose newest record consents, or every record that consents
+    #[arg(long, env = "STEDI_CONSENT", value_name = "latest|any", default_value_t = ConsentPolicy::Latest, value_parser = word::<ConsentPolicy>)]
+    consent: ConsentPolicy,
+    /// Match step readings with readings of the serial number's owners, or of anybody at the same time
+    #[arg(long = "match", env = "STEDI_MATCH", value_name = "customer|timestamp", default_value_t = MatchMode::Customer, value_parser = word::<MatchMode>)]
+    match_mode: MatchMode,
+    /// Drop exact duplicates of readings
+    #[arg(long, env = "STEDI_DEDUPE", value_parser = FalseyValueParser::new())]
+    dedupe: bool,
+    /// How many records of a landing table may be unreadable, as a number or a share
+    #[arg(long, env = "STEDI_MAX_BAD_RECORDS", value_name = "N|P%", default_value = "0.1%", value_parser = word::<BadRecordLimit>)]
+    max_bad_records: BadRecordLimit,
+    /// Threads [default: one for each processor]
+    #[arg(long, env = "STEDI_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(THREADS_MAX)))]
+    threads: Option<u16>,
+    /// Resident memory, such as 512MiB [default: the smaller of 2GiB and 70 % of what there is]
+    #[arg(long, env = "STEDI_MEMORY", value_name = "SIZE", value_parser = memory_size)]
+    memory: Option<u64>,
+    /// Folder for what does not fit in memory [default: in the lake]
+    #[arg(long, env = "STEDI_SCRATCH", value_name = "DIR")]
+    scratch: Option<PathBuf>,
+    /// Number of shards; follows from landing if not given
+    #[arg(long, env = "STEDI_SHARDS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(SHARDS_MAX)))]
+    shards: Option<u32>,
+    /// Compression of the Parquet parts
+    #[arg(long, env = "STEDI_COMPRESSION", value_name = "zstd|snappy|none", default_value_t = Compression::Zstd, value_parser = word::<Compression>)]
+    compression: Compression,
+    /// Read customer landing from this folder instead of the lake; may be given more than once
+    #[arg(long, env = "STEDI_CUSTOMER_LANDING", value_name = "URI")]
+    customer_landing: Vec<String>,
+    /// The same for accelerometer landing
+    #[arg(long, env = "STEDI_ACCELEROMETER_LANDING", value_name = "URI")]
+    accelerometer_landing: Vec<String>,
+    /// The same for step trainer landing
+    #[arg(long, env = "STEDI_STEP_TRAINER_LANDING", value_name = "URI")]
+    step_trainer_landing: Vec<String>,
+}
+
+impl RunOptions {
+    pub(crate) fn config(&self) -> RunConfig {
+        RunConfig {
+            consent: self.consent,
+            match_mode: self.match_mode,
+            dedupe: self.dedupe,
+            max_bad_records: self.max_bad_records,
+            threads: self.threads.map(usize::from),
+            memory_bytes: self.memory.unwrap_or_else(memory::default_bytes),
+            scratch: self.scratch.clone(),
+            shards: self.shards,
+            compression: self.compression,
+            force: false,
+            landing: BTreeMap::from([
+                (LandingTable::Customer, self.customer_landing.clone()),
+                (LandingTable::Accelerometer, self.accelerometer_landing.clone()),
+                (LandingTable::StepTrainer, self.step_trainer_landing.clone()),
+            ]),
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RollbackArgs {
+    #[command(flatten)]
+    pub(crate) lake: LakeArgs,
+    /// The commit to go back to, by its number or its run [default: the one before the current]
+    #[arg(long, env = "STEDI_TO", value_name = "SEQ|RUN", value_parser = word::<Target>)]
+    pub(crate) to: Option<Target>,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct GcArgs {
+    #[command(flatten)]
+    pub(crate) lake: LakeArgs,
+    /// Keep what the last K commits name
+    #[arg(long, env = "STEDI_KEEP", value_name = "K", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) keep: u64,
+    /// Keep what is younger than this; must be longer than the longest run and the longest query
+    #[arg(long, env = "STEDI_GRACE", value_name = "TIME", default_value = "24h", value_parser = humantime::parse_duration)]
+    pub(crate) grace: Duration,
+    /// Delete what is listed; without this nothing is
+    #[arg(long, env = "STEDI_DELETE", value_parser = FalseyValueParser::new())]
+    pub(crate) delete: bool,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) lake: LakeArgs,
+    /// Verify this commit instead of the current one
+    #[arg(long, env = "STEDI_SEQ", value_name = "SEQ")]
+    pub(crate) seq: Option<u64>,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DdlArgs {
+    #[command(flatten)]
+    pub(crate) lake: LakeArgs,
+    /// Put the tables in this database
+    #[arg(long, env = "STEDI_DATABASE", value_name = "NAME", value_parser = stedi::ddl::parse_database)]
+    pub(crate) database: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SqlArgs {
+    #[command(flatten)]
+    pub(crate) lake: LakeArgs,
+    /// The query
+    #[arg(value_name = "SQL")]
+    pub(crate) query: String,
+    /// Print one JSON object a line instead of a table
+    #[arg(long, env = "STEDI_JSON", value_parser = FalseyValueParser::new())]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: Shell,
+}
+
+/// Parses what says itself what is wrong with it.
+fn word<T: FromStr>(text: &str) -> Result<T, T::Err> {
+    text.parse()
+}
+
+fn memory_size(text: &str) -> Result<u64, String> {
+    match parse_size(text) {
+        Ok(bytes) if bytes < MEMORY_BYTES_MIN => Err(format!("give at least {}MiB", MEMORY_BYTES_MIN >> 20)),
+        Ok(bytes) => Ok(bytes),
+        Err(error) => Err(error.to_string()),
+    }
+}
