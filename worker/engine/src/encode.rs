@@ -1,14 +1,25 @@
 //! Parquet: rows of a table in, parts out.
 
+mod column;
 pub(crate) mod columns;
+mod compress;
+mod customers;
+mod dictionary;
+mod pack;
+#[cfg(test)]
+mod round_trip;
 mod table;
 
 use std::io;
 
-use arrow_array::ArrayRef;
+use parquet::basic::{Compression as Codec, ZstdLevel};
+use parquet::errors::ParquetError;
 use stedi_lake::CuratedTable;
+use stedi_lake::options::Compression;
 
-pub use table::{PART_BYTES_TARGET, ROW_GROUP_ROWS, TableEncoder, encode_customers, part_properties};
+pub(crate) use columns::Emit;
+pub use customers::encode_customers;
+pub use table::{PART_BYTES_TARGET, ROW_GROUP_ROWS, TableEncoder};
 
 /// Where parts go. A part becomes visible whole or not at all.
 pub trait PartStore: Sync {
@@ -45,12 +56,9 @@ pub enum EncodeError {
         /// The table.
         table: CuratedTable,
         /// What the library said.
-        source: parquet::errors::ParquetError,
+        source: ParquetError,
     },
 }
-
-/// Takes the values of a column, batch by batch.
-pub(crate) type Emit<'a> = &'a mut dyn FnMut(ArrayRef) -> Result<(), parquet::errors::ParquetError>;
 
 /// Rows of one row group, column by column.
 pub(crate) trait TableRows: Sync {
@@ -61,5 +69,27 @@ pub(crate) trait TableRows: Sync {
     fn rows(&self) -> usize;
 
     /// Emits the values of column `column`, all rows in order.
-    fn emit_column(&self, column: usize, emit: Emit<'_>) -> Result<(), parquet::errors::ParquetError>;
+    fn emit_column(&self, column: usize, emit: Emit<'_>) -> Result<(), ParquetError>;
+}
+
+/// The codec as the file's metadata names it.
+fn codec(compression: Compression) -> Codec {
+    match compression {
+        Compression::Zstd => Codec::ZSTD(ZstdLevel::try_new(compress::ZSTD_LEVEL).unwrap_or_default()),
+        Compression::Snappy => Codec::SNAPPY,
+        Compression::None => Codec::UNCOMPRESSED,
+    }
+}
+
+impl EncodeError {
+    /// An error of the Parquet library, or of the store below it.
+    fn new(table: CuratedTable, error: ParquetError) -> Self {
+        match error {
+            ParquetError::External(source) => match source.downcast::<io::Error>() {
+                Ok(source) => Self::Store { table, source: *source },
+                Err(source) => Self::Parquet { table, source: ParquetError::External(source) },
+            },
+            source => Self::Parquet { table, source },
+        }
+    }
 }

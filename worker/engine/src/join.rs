@@ -126,8 +126,8 @@ impl TableRows for ReadingRows<'_> {
         let rows = self.ranges.iter().flat_map(|range| &self.rows[range.clone()]);
         match column {
             0 => columns::text(rows.map(|r| r.user), |id| self.directory.email(id), emit),
-            1 => columns::bigint(rows.map(|r| r.time_ms), emit),
-            _ => columns::optional_double(rows.map(|r| r.xyz[column - 2]), emit),
+            1 => columns::time(rows.map(|r| r.time_ms), emit),
+            _ => columns::double(rows.map(|r| r.xyz[column - 2]), emit),
         }
     }
 }
@@ -151,9 +151,9 @@ impl TableRows for StepRows<'_> {
     fn emit_column(&self, column: usize, emit: Emit<'_>) -> Result<(), ParquetError> {
         let rows = self.ranges.iter().flat_map(|range| &self.rows[range.clone()]);
         match column {
-            0 => columns::bigint(rows.map(|r| r.time_ms), emit),
+            0 => columns::time(rows.map(|r| r.time_ms), emit),
             1 => columns::text(rows.map(|r| r.serial), |id| self.directory.serial_number(id), emit),
-            _ => columns::optional_bigint(rows.map(|r| r.distance), emit),
+            _ => columns::bigint(rows.map(|r| r.distance), emit),
         }
     }
 }
@@ -188,11 +188,11 @@ impl TableRows for MatchRows<'_> {
     fn emit_column(&self, column: usize, emit: Emit<'_>) -> Result<(), ParquetError> {
         match column {
             0 => columns::text(self.steps().map(|s| s.serial), |id| self.directory.serial_number(id), emit),
-            1 => columns::bigint(self.steps().map(|s| s.time_ms), emit),
-            2 => columns::optional_bigint(self.steps().map(|s| s.distance), emit),
+            1 => columns::time(self.steps().map(|s| s.time_ms), emit),
+            2 => columns::bigint(self.steps().map(|s| s.distance), emit),
             3 => columns::text(self.readings().map(|r| r.user), |id| self.directory.email(id), emit),
-            4 => columns::bigint(self.readings().map(|r| r.time_ms), emit),
-            _ => columns::optional_double(self.readings().map(|r| r.xyz[column - 5]), emit),
+            4 => columns::time(self.readings().map(|r| r.time_ms), emit),
+            _ => columns::double(self.readings().map(|r| r.xyz[column - 5]), emit),
         }
     }
 }

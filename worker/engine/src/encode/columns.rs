@@ -1,91 +1,64 @@
-//! From iterators over rows to Arrow arrays of a few thousand values.
+//! From iterators over rows to pages of typed values.
 
-use std::sync::Arc;
-
-use arrow_array::types::Int32Type;
-use arrow_array::{ArrayRef, DictionaryArray, Float64Array, Int32Array, Int64Array, StringArray};
-use arrow_buffer::{BooleanBuffer, NullBuffer};
 use parquet::errors::ParquetError;
 
-use super::Emit;
-use crate::decode::NULL_I64;
+/// Rows of a page: the page index lets readers skip so many at a time.
+const PAGE_ROWS: usize = 20_000;
 
-/// Values an array holds at most: it should stay in the level 2 cache.
-const BATCH_ROWS: usize = 8192;
+/// The name of an id.
+pub(crate) type NameOf<'v> = &'v dyn Fn(u32) -> &'v str;
 
-/// Emits values that are all there.
+/// The values of one page.
+#[derive(Clone, Copy)]
+pub(crate) enum Values<'v> {
+    /// Times, mostly ascending, none missing.
+    Time(&'v [i64]),
+    /// Integers; [`NULL_I64`](crate::decode::NULL_I64) is missing.
+    BigInt(&'v [i64]),
+    /// Numbers; NaN is missing.
+    Double(&'v [f64]),
+    /// Names by id, none missing. Ids compare as their names do.
+    Text(&'v [u32], NameOf<'v>),
+}
+
+/// Takes the values of a column, page by page.
+pub(crate) type Emit<'e> = &'e mut dyn FnMut(Values<'_>) -> Result<(), ParquetError>;
+
+/// Emits times.
+pub(crate) fn time(values: impl Iterator<Item = i64>, emit: Emit<'_>) -> Result<(), ParquetError> {
+    pages(values, |page| emit(Values::Time(page)))
+}
+
+/// Emits integers.
 pub(crate) fn bigint(values: impl Iterator<Item = i64>, emit: Emit<'_>) -> Result<(), ParquetError> {
-    batches(values, |batch| emit(Arc::new(Int64Array::from(batch))))
+    pages(values, |page| emit(Values::BigInt(page)))
 }
 
-/// Emits values of which [`NULL_I64`] are missing.
-pub(crate) fn optional_bigint(values: impl Iterator<Item = i64>, emit: Emit<'_>) -> Result<(), ParquetError> {
-    batches(values, |batch| {
-        let nulls = nulls(&batch, |v| *v == NULL_I64);
-        emit(Arc::new(Int64Array::new(batch.into(), nulls)))
-    })
+/// Emits numbers.
+pub(crate) fn double(values: impl Iterator<Item = f64>, emit: Emit<'_>) -> Result<(), ParquetError> {
+    pages(values, |page| emit(Values::Double(page)))
 }
 
-/// Emits values of which NaN are missing.
-pub(crate) fn optional_double(values: impl Iterator<Item = f64>, emit: Emit<'_>) -> Result<(), ParquetError> {
-    batches(values, |batch| {
-        let nulls = nulls(&batch, |v| v.is_nan());
-        emit(Arc::new(Float64Array::new(batch.into(), nulls)))
-    })
-}
-
-/// Emits the names of ids; equal ids should come in runs.
+/// Emits the names of ids.
 pub(crate) fn text<'n>(
     ids: impl Iterator<Item = u32>,
     name: impl Fn(u32) -> &'n str,
     emit: Emit<'_>,
 ) -> Result<(), ParquetError> {
-    batches(ids, |batch| {
-        let mut names: Vec<&str> = Vec::new();
-        let mut last = None;
-        let keys: Vec<i32> = batch
-            .into_iter()
-            .zip(0..)
-            .map(|(id, _row): (u32, i32)| {
-                if last != Some(id) {
-                    names.push(name(id));
-                    last = Some(id);
-                }
-                i32::try_from(names.len() - 1).unwrap_or(i32::MAX)
-            })
-            .collect();
-        let array = DictionaryArray::<Int32Type>::try_new(Int32Array::from(keys), Arc::new(StringArray::from(names)))?;
-        emit(Arc::new(array))
-    })
+    pages(ids, |page| emit(Values::Text(page, &|id| name(id))))
 }
 
-fn nulls<T>(batch: &[T], is_null: impl Fn(&T) -> bool) -> Option<NullBuffer> {
-    batch
-        .iter()
-        .any(&is_null)
-        .then(|| NullBuffer::new(BooleanBuffer::collect_bool(batch.len(), |i| !is_null(&batch[i]))))
-}
-
-fn batches<T>(
+fn pages<T>(
     mut values: impl Iterator<Item = T>,
-    mut emit: impl FnMut(Vec<T>) -> Result<(), ParquetError>,
+    mut emit: impl FnMut(&[T]) -> Result<(), ParquetError>,
 ) -> Result<(), ParquetError> {
+    let mut page = Vec::with_capacity(PAGE_ROWS);
     loop {
-        let mut batch = Vec::with_capacity(BATCH_ROWS);
-        batch.extend(values.by_ref().take(BATCH_ROWS));
-        if batch.is_empty() {
+        page.clear();
+        page.extend(values.by_ref().take(PAGE_ROWS));
+        if page.is_empty() {
             return Ok(());
         }
-        emit(batch)?;
+        emit(&page)?;
     }
-}
-
-/// One array of optional text.
-pub(crate) fn optional_text<'n>(values: impl Iterator<Item = Option<&'n str>>) -> ArrayRef {
-    Arc::new(values.collect::<StringArray>())
-}
-
-/// One array of optional integers.
-pub(crate) fn optional_integers(values: impl Iterator<Item = Option<i64>>) -> ArrayRef {
-    Arc::new(values.collect::<Int64Array>())
 }
