@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stderr, reason = "this is the command line")]
 
+mod allocator;
 mod args;
 mod command;
 mod interrupt;

@@ -11,6 +11,7 @@ mod inputs;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime};
 
 use stedi_engine::directory::Directory;
@@ -113,6 +114,7 @@ pub fn run(lake: &Lake, config: &RunConfig, progress: &Progress) -> Result<RunOu
     fault::point("after_probe");
     progress.enter(Stage::List);
     let inputs = runtime.block_on(inputs::list(lake, config))?;
+    progress.bytes_total.store(inputs.bytes(), Ordering::Relaxed);
     fault::point("after_list");
     let options = inputs.table_options(config);
     if let Some(current) = current.as_ref().filter(|current| !config.force && inputs.are_those_of(current, &options)) {

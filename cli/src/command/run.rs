@@ -9,6 +9,7 @@ use stedi_store::Lake;
 use stedi_worker::quarantine::QuarantineSummary;
 
 use super::{DONE, block_on};
+use crate::allocator;
 use crate::args::RunCommand;
 use crate::show::Show;
 use crate::text::{self, Align, table};
@@ -32,6 +33,7 @@ pub(crate) fn run(args: &RunCommand) -> anyhow::Result<u8> {
 
 /// Runs with progress on standard error; what could not be read is told even if that is why the run failed.
 pub(crate) fn run_watched(lake: &Lake, config: &RunConfig, show: Show) -> anyhow::Result<RunOutcome> {
+    allocator::set_budget(config.memory_bytes);
     let result = show.watch(|progress| curate(lake, config, progress))?;
     if let Err(RunError::TooManyBad { summary, .. }) = &result
         && show != Show::Nothing
