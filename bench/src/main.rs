@@ -1,7 +1,7 @@
 //! The floor of `bench/run.py`: what a run cannot do without, measured alone.
 //!
 //! `stedi-bench LANDING LAKE [THREADS]` prints one JSON object: the seconds of a newline scan of the landing below
-//! `LANDING`, and the seconds of encoding the tables of the current commit of `LAKE` once more, from memory to memory.
+//! `LANDING`, and the seconds of encoding the tables of the current commit of `LAKE` once more, by the engine, from memory to memory.
 //! A run does both, and decodes, filters, shuffles, sorts and joins besides.
 
 mod encode;
@@ -27,18 +27,13 @@ fn main() -> anyhow::Result<()> {
     let start = Instant::now();
     let scanned = scan::count_newlines(Path::new(landing))?;
     let scan_seconds = start.elapsed().as_secs_f64();
-    let mut tables = serde_json::Map::new();
-    for (table, parts) in encode::current_parts(Path::new(lake))? {
-        let parts = encode::load(table, &parts)?;
-        let start = Instant::now();
-        let bytes = encode::encode(table, &parts)?;
-        let seconds = start.elapsed().as_secs_f64();
-        let rows: usize = parts.iter().flatten().map(arrow_array::RecordBatch::num_rows).sum();
-        tables.insert(
-            table.name().to_owned(),
-            serde_json::json!({ "rows": rows, "bytes": bytes, "encode_seconds": seconds }),
-        );
-    }
+    let tables: serde_json::Map<_, _> = encode::encode_all(Path::new(lake))?
+        .into_iter()
+        .map(|(table, encoded)| {
+            let encode::Encoded { rows, bytes, seconds } = encoded;
+            (table.name().to_owned(), serde_json::json!({ "rows": rows, "bytes": bytes, "encode_seconds": seconds }))
+        })
+        .collect();
     let floor = serde_json::json!({
         "threads": rayon::current_num_threads(),
         "landing_bytes": scanned.bytes,

@@ -32,7 +32,8 @@ pub(crate) fn count_newlines(lake: &Path) -> anyhow::Result<Scanned> {
             (0..bytes.div_ceil(RANGE_BYTES)).map(move |n| (path, n * RANGE_BYTES, (*bytes).min((n + 1) * RANGE_BYTES)))
         })
         .collect();
-    let newlines = ranges.par_iter().map(|&(path, start, end)| count_in(path, start, end)).sum::<anyhow::Result<u64>>()?;
+    let newlines =
+        ranges.par_iter().map(|&(path, start, end)| count_in(path, start, end)).sum::<anyhow::Result<u64>>()?;
     Ok(Scanned { bytes: files.iter().map(|(_, bytes)| bytes).sum(), newlines })
 }
 
