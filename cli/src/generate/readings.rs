@@ -21,6 +21,9 @@ pub(super) const STEP_ROUNDS: u64 = 3;
 /// One block in this many is of a user or serial number that nobody knows.
 const BLOCKS_PER_STRANGER: u64 = 200;
 
+/// The lowest of the three bits that each of six readings has.
+const EACH_READING: u64 = 0o111_111;
+
 /// The values of x, y and z that the starter data has.
 const MOTIONS: [(f64, f64, f64); 18] = {
     let values = [-1.0, 0.0, 1.0];
@@ -43,19 +46,18 @@ struct Step {
 }
 
 impl Step {
+    /// Adds up rather than branches: chance is what a processor cannot predict.
     fn accelerometer_readings(&self) -> u32 {
-        match self.word & 1023 {
-            0..41 => 1,
-            41..287 => 2,
-            287..942 => 3,
-            942..1003 => 4,
-            1003..1016 => 5,
-            _ => 6,
-        }
+        let bits = self.word & 1023;
+        [41, 287, 942, 1003, 1016].iter().fold(1, |readings, end| readings + u32::from(bits >= *end))
     }
 
-    fn accelerometer_round(&self, reading: u32) -> u64 {
-        self.word >> (10 + 3 * reading) & 7
+    /// The accelerometer readings that `round` delivers: bit `3 * n` stands for the `n`th. Looks at all at once, as most
+    /// rounds have none.
+    fn readings_in(&self, round: u64) -> u64 {
+        let differing = (self.word >> 10) ^ (round * EACH_READING);
+        let other_round = differing | differing >> 1 | differing >> 2;
+        !other_round & EACH_READING & ((1 << (3 * self.accelerometer_readings())) - 1)
     }
 
     fn motion(&self, reading: u32) -> (f64, f64, f64) {
@@ -103,7 +105,16 @@ pub(super) fn accelerometer_block(config: &GenerateConfig, block: u64, each: &mu
     let strange = strangers.one_in(BLOCKS_PER_STRANGER);
     let user = if strange { people::stranger_email(&mut strangers) } else { person.email() };
     for step in session(config, customer, day) {
-        for reading in 0..step.accelerometer_readings() {
+        let planned = step.readings_in(round);
+        let again = match step.delivered_twice(config) {
+            Some(late) => step.readings_in((round + ACCELEROMETER_ROUNDS - late) % ACCELEROMETER_ROUNDS),
+            None => 0,
+        };
+        let mut left = planned | again;
+        while left != 0 {
+            let bit = left & left.wrapping_neg();
+            left ^= bit;
+            let reading = bit.trailing_zeros() / 3;
             let (x, y, z) = step.motion(reading);
             let mut row = AccelerometerRow {
                 user: user.as_str(),
@@ -112,16 +123,11 @@ pub(super) fn accelerometer_block(config: &GenerateConfig, block: u64, each: &mu
                 y: Some(y),
                 z: Some(z),
             };
-            let planned_round = step.accelerometer_round(reading);
-            let again = step.delivered_twice(config).map(|late| (planned_round + late) % ACCELEROMETER_ROUNDS);
-            if planned_round != round && again != Some(round) {
-                continue;
-            }
             if config.profile == Profile::Messy {
                 let what = step.time_ms.cast_unsigned() << 3 | u64::from(reading);
                 odd::accelerometer(&mut row, &mut Random::new(config.seed, Purpose::OddValues, customer, what));
             }
-            for _ in 0..u8::from(planned_round == round) + u8::from(again == Some(round)) {
+            for _ in 0..u8::from(planned & bit != 0) + u8::from(again & bit != 0) {
                 each(Record::Accelerometer(row));
             }
         }

@@ -1,5 +1,7 @@
 //! Generated landing: always the same, as its profile says, and exactly what its model says when somebody else reads it.
 
+#![allow(clippy::unwrap_used, reason = "the lint's leave for tests ends at their helper functions")]
+
 mod profiles;
 mod reader;
 mod same;
