@@ -280,9 +280,9 @@ def report(report_name, facts, results, rows, floor):
         lines += [
             "",
             f"Our floor on {floor['threads']} threads (best of 3): newline scan of the landing "
-            f"{floor['scan_seconds']:.2f} s ({floor['landing_bytes'] / floor['scan_seconds'] / 1e9:.1f} GB/s), encoding "
-            f"machine_learning_curated {tables['machine_learning_curated']['encode_seconds']:.2f} s, "
-            f"all five tables {floor['encode_seconds']:.2f} s.",
+            f"{floor['scan_seconds']:.3f} s ({floor['landing_bytes'] / floor['scan_seconds'] / 1e9:.1f} GB/s), encoding "
+            f"machine_learning_curated {tables['machine_learning_curated']['encode_seconds']:.3f} s, "
+            f"all five tables {floor['encode_seconds']:.3f} s.",
         ]
     return "\n".join(lines) + "\n"
 
