@@ -206,51 +206,55 @@ impl fmt::Display for VerifyReport {
 /// Collects findings; the same rule in the same place is one finding with a count.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
-    found: BTreeMap<(Rule, Option<CuratedTable>, Option<String>), (Option<u64>, u64, String)>,
+    found: BTreeMap<Place, Finding>,
+}
+
+/// What is broken where.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    rule: Rule,
+    table: Option<CuratedTable>,
+    path: Option<String>,
 }
 
 impl Findings {
     /// Something that no row number belongs to.
     pub(crate) fn add(&mut self, rule: Rule, table: Option<CuratedTable>, path: Option<&str>, detail: String) {
-        self.insert((rule, table, path.map(str::to_owned)), None, 1, detail);
+        self.insert(Place { rule, table, path: path.map(str::to_owned) }, None, 1, detail);
     }
 
     /// A row of a part.
     pub(crate) fn row(&mut self, rule: Rule, table: CuratedTable, path: &str, row: u64) {
-        self.insert((rule, Some(table), Some(path.to_owned())), Some(row), 1, String::new());
+        self.insert(Place { rule, table: Some(table), path: Some(path.to_owned()) }, Some(row), 1, String::new());
     }
 
     /// Adds all of `other`.
     pub(crate) fn merge(&mut self, other: Self) {
-        for (key, (row, count, detail)) in other.found {
-            self.insert(key, row, count, detail);
+        for (place, found) in other.found {
+            self.insert(place, found.first_row, found.count, found.detail);
         }
     }
 
     /// Whether one of `rules` is broken anywhere.
     pub(crate) fn any(&self, rules: &[Rule]) -> bool {
-        self.found.keys().any(|(rule, _, _)| rules.contains(rule))
+        self.found.keys().any(|place| rules.contains(&place.rule))
     }
 
     pub(crate) fn into_vec(self) -> Vec<Finding> {
-        let finding =
-            |((rule, table, path), (first_row, count, detail)): (
-                (Rule, Option<CuratedTable>, Option<String>),
-                (Option<u64>, u64, String),
-            )| { Finding { rule, table: table.map(CuratedTable::name), path, first_row, count, detail } };
-        self.found.into_iter().map(finding).collect()
+        self.found.into_values().collect()
     }
 
-    fn insert(
-        &mut self,
-        key: (Rule, Option<CuratedTable>, Option<String>),
-        row: Option<u64>,
-        count: u64,
-        detail: String,
-    ) {
-        let known = self.found.entry(key).or_insert((row, 0, detail));
-        known.1 += count;
-        known.0 = match (known.0, row) {
+    fn insert(&mut self, place: Place, row: Option<u64>, count: u64, detail: String) {
+        let known = self.found.entry(place).or_insert_with_key(|place| Finding {
+            rule: place.rule,
+            table: place.table.map(CuratedTable::name),
+            path: place.path.clone(),
+            first_row: row,
+            count: 0,
+            detail,
+        });
+        known.count += count;
+        known.first_row = match (known.first_row, row) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };

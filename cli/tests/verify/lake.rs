@@ -241,7 +241,7 @@ impl Fixture {
         let schema = table.arrow_schema();
         let column = |(index, field): (usize, &Arc<Field>)| -> ArrayRef {
             let values = || rows.iter().map(|row| &row[index]);
-            let wrong = |value: &Value| -> ! { panic!("{value:?} in column {index} of {}", table.name()) };
+            let wrong = |value: &Value| -> ! { unreachable!("{value:?} in column {index} of {}", table.name()) };
             match field.data_type() {
                 DataType::Utf8 => Arc::new(StringArray::from_iter(values().map(|value| match value {
                     T(text) => Some(*text),
