@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use stedi_engine::directory::Directory;
 use stedi_engine::encode::TableEncoder;
-use stedi_engine::join::{GroupedBuilder, Row, ShardRows};
+use stedi_engine::join::{GroupedBuilder, JoinSpace, Row, ShardRows};
 use stedi_engine::rows::{Reading, StepReading};
 use stedi_engine::spill::SpillRow;
 use stedi_lake::CuratedTable;
@@ -57,6 +57,7 @@ pub fn join(join: &Join<'_>, shuffle: &ShuffleStore<'_>, pool: &rayon::ThreadPoo
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
     let drive = || -> Result<(), WorkError> {
+        let mut space = JoinSpace::default();
         while !stop.load(Ordering::Relaxed) {
             let Some(&shard) = shards.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
             if join.progress.is_cancelled() {
@@ -65,7 +66,7 @@ pub fn join(join: &Join<'_>, shuffle: &ShuffleStore<'_>, pool: &rayon::ThreadPoo
             let (readings, steps) = shuffle.rows(shard);
             let need = join.need(readings, steps).min(join.memory.slice_bytes);
             let _admitted = gate.enter(need);
-            pool.install(|| join.shard(shard, shuffle.take(shard)))?;
+            pool.install(|| join.shard(shard, shuffle.take(shard), &mut space))?;
             join.progress.shards_done.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
@@ -103,48 +104,54 @@ impl<'a> Join<'a> {
         ShardRows::memory_bytes(self.directory, readings, steps) + ENCODE_BYTES_PER_ROW * (readings + steps)
     }
 
-    fn shard(&self, shard: u32, rows: Rows) -> Result<(), WorkError> {
+    fn shard(&self, shard: u32, rows: Rows, space: &mut JoinSpace) -> Result<(), WorkError> {
         let encoder = |table| TableEncoder::new(self.parts, table, shard, self.options.compression);
         let mut encoders = Encoders {
             readings: encoder(CuratedTable::AccelerometerTrusted),
             steps: encoder(CuratedTable::StepTrainerTrusted),
             matches: encoder(CuratedTable::MachineLearningCurated),
         };
-        self.shard_or_slices(rows, &mut encoders)
+        self.shard_or_slices(rows, space, &mut encoders)
     }
 
     /// Joins the rows at once if they fit, else slice by slice.
-    fn shard_or_slices(&self, rows: Rows, encoders: &mut Encoders<'a>) -> Result<(), WorkError> {
+    fn shard_or_slices(&self, rows: Rows, space: &mut JoinSpace, encoders: &mut Encoders<'a>) -> Result<(), WorkError> {
         if self.progress.is_cancelled() {
             return Err(WorkError::Cancelled);
         }
         let need = self.need(rows.0.rows(), rows.1.rows());
         if need <= self.memory.slice_bytes {
-            return self.slice(rows, encoders);
+            return self.slice(rows, space, encoders);
         }
         match slice::cut(&rows, need.div_ceil(self.memory.slice_bytes), self)? {
             Some(slices) => {
                 for slice in 0..slices.shards() {
-                    self.shard_or_slices(slices.take(slice), encoders)?;
+                    self.shard_or_slices(slices.take(slice), space, encoders)?;
                 }
                 Ok(())
             }
             // all rows are of one millisecond
-            None => self.slice(rows, encoders),
+            None => self.slice(rows, space, encoders),
         }
     }
 
-    fn slice(&self, (readings, steps): Rows, encoders: &mut Encoders<'a>) -> Result<(), WorkError> {
+    fn slice(
+        &self,
+        (readings, steps): Rows,
+        space: &mut JoinSpace,
+        encoders: &mut Encoders<'a>,
+    ) -> Result<(), WorkError> {
         let directory = self.directory;
-        let readings = group(readings, directory.user_count(), self.scratch)?;
-        let steps = group(steps, directory.serial_count(), self.scratch)?;
+        let readings = group(readings, directory.user_count(), &mut space.readings, self.scratch)?;
+        let steps = group(steps, directory.serial_count(), &mut space.steps, self.scratch)?;
         let rows = ShardRows::new(readings, steps, self.options.dedupe);
-        rows.write_matches(directory, &mut encoders.matches)?;
+        rows.write_matches(directory, space, &mut encoders.matches)?;
         encoders.matches.end_part()?;
         rows.write_readings(directory, &mut encoders.readings)?;
         encoders.readings.end_part()?;
         rows.write_steps(directory, &mut encoders.steps)?;
         encoders.steps.end_part()?;
+        rows.leave(space);
         Ok(())
     }
 }
@@ -152,9 +159,10 @@ impl<'a> Join<'a> {
 fn group<T: SpillRow + Row>(
     lane: Lane<T>,
     id_count: usize,
+    space: &mut Vec<T>,
     scratch: &Scratch,
 ) -> Result<GroupedBuilder<T>, ScratchError> {
-    let mut builder = GroupedBuilder::new(id_count);
+    let mut builder = GroupedBuilder::new(id_count, std::mem::take(space));
     lane.visit(scratch, |chunk| builder.count(chunk))?;
     lane.consume(scratch, |chunk| builder.place(chunk))?;
     Ok(builder)

@@ -16,6 +16,16 @@ use crate::encode::{self, EncodeError, PartStore};
 use crate::encode::{Emit, TableEncoder, TableRows, columns};
 use crate::rows::{Reading, StepReading};
 
+/// Memory that one join leaves to the next: fresh memory costs more than filling it.
+#[derive(Debug, Default)]
+pub struct JoinSpace {
+    /// For readings.
+    pub readings: Vec<Reading>,
+    /// For step readings.
+    pub steps: Vec<StepReading>,
+    matches: Vec<Match>,
+}
+
 /// The rows of one shard or slice: readings by user and time, step readings by serial and time.
 #[derive(Debug)]
 pub struct ShardRows {
@@ -77,19 +87,26 @@ impl ShardRows {
     pub fn write_matches<S: PartStore>(
         &self,
         directory: &Directory,
+        space: &mut JoinSpace,
         encoder: &mut TableEncoder<'_, S>,
     ) -> Result<(), EncodeError> {
         let mut matches = Matches::new(directory, &self.readings, &self.steps);
-        let mut batch: Vec<Match> = Vec::new();
-        while matches.next_rows(encode::ROW_GROUP_ROWS, &mut batch) {
+        let batch = &mut space.matches;
+        while matches.next_rows(encode::ROW_GROUP_ROWS, batch) {
             encoder.write(&MatchRows {
                 directory,
                 readings: self.readings.rows(),
                 steps: self.steps.rows(),
-                matches: &batch,
+                matches: batch,
             })?;
         }
         Ok(())
+    }
+
+    /// Leaves the memory of the rows in `space`.
+    pub fn leave(self, space: &mut JoinSpace) {
+        space.readings = self.readings.into_space();
+        space.steps = self.steps.into_space();
     }
 
     /// Bytes of memory a join of so many rows takes at its peak, without the encoder.

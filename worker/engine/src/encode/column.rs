@@ -4,7 +4,7 @@
 //! that come in runs, times in order, and numbers of which few are distinct. Pages go through the crate's page writer.
 
 use bytes::Bytes;
-use parquet::basic::{BoundaryOrder, Encoding, PageType};
+use parquet::basic::{BoundaryOrder, Encoding, PageType, Type};
 use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::data_type::ByteArray;
@@ -180,7 +180,7 @@ impl ColumnEncoder {
         let mut used = Vec::new();
         let mut plain_bytes = 0;
         let mut rows = 0;
-        let statistics = statistics(&self.pages);
+        let statistics = statistics(self.descriptor.physical_type(), &self.pages);
         column_index.set_boundary_order(boundary_order(&self.pages));
         let has_dictionary = self.pages.iter().any(|page| page.encoding == Encoding::RLE_DICTIONARY);
         if has_dictionary {
@@ -215,7 +215,7 @@ impl ColumnEncoder {
         let bytes = Bytes::from(sink.into_inner()?);
         let mut encodings: Vec<Encoding> = used.iter().map(|stats| stats.encoding).collect();
         encodings.push(Encoding::RLE);
-        let mut metadata = ColumnChunkMetaData::builder(self.descriptor)
+        let metadata = ColumnChunkMetaData::builder(self.descriptor)
             .set_compression(super::codec(self.compression))
             .set_encodings(encodings)
             .set_page_encoding_stats(used)
@@ -223,10 +223,8 @@ impl ColumnEncoder {
             .set_total_uncompressed_size(plain_bytes as i64)
             .set_num_values(rows as i64)
             .set_data_page_offset(first_page as i64)
-            .set_dictionary_page_offset(has_dictionary.then_some(0));
-        if let Some(statistics) = statistics {
-            metadata = metadata.set_statistics(statistics);
-        }
+            .set_dictionary_page_offset(has_dictionary.then_some(0))
+            .set_statistics(statistics);
         let close = ColumnCloseResult {
             bytes_written: bytes.len() as u64,
             rows_written: rows as u64,
@@ -290,14 +288,20 @@ fn bounds<T: Copy>(mut values: impl Iterator<Item = T>, min: fn(T, T) -> T, max:
     Some(values.fold((first, first), |(least, most), value| (min(least, value), max(most, value))))
 }
 
-fn statistics(pages: &[EncodedPage]) -> Option<Statistics> {
+/// Bounds and number of nulls; of a column without values, the number of nulls alone.
+fn statistics(physical_type: Type, pages: &[EncodedPage]) -> Statistics {
     let nulls = Some(pages.iter().map(|page| page.nulls as u64).sum());
-    let all = pages.iter().filter_map(|page| page.bounds.clone()).reduce(Bounds::union)?;
-    Some(match all {
-        Bounds::BigInt(min, max) => Statistics::int64(Some(min), Some(max), None, nulls, false),
-        Bounds::Double(min, max) => Statistics::double(Some(min), Some(max), None, nulls, false),
-        Bounds::Text(min, max) => Statistics::byte_array(Some(min), Some(max), None, nulls, false),
-    })
+    match pages.iter().filter_map(|page| page.bounds.clone()).reduce(Bounds::union) {
+        Some(Bounds::BigInt(min, max)) => Statistics::int64(Some(min), Some(max), None, nulls, false),
+        Some(Bounds::Double(min, max)) => Statistics::double(Some(min), Some(max), None, nulls, false),
+        Some(Bounds::Text(min, max)) => Statistics::byte_array(Some(min), Some(max), None, nulls, false),
+        // nothing but nulls
+        None => match physical_type {
+            Type::DOUBLE => Statistics::double(None, None, None, nulls, false),
+            Type::BYTE_ARRAY => Statistics::byte_array(None, None, None, nulls, false),
+            _ => Statistics::int64(None, None, None, nulls, false),
+        },
+    }
 }
 
 fn boundary_order(pages: &[EncodedPage]) -> BoundaryOrder {

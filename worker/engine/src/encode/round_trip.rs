@@ -43,7 +43,7 @@ fn check_index(bytes: &Bytes, pages: usize, nulls: u64) {
     let reader = SerializedFileReader::new_with_options(bytes.clone(), options).expect("Parquet with a page index");
     let metadata = reader.metadata();
     let statistics = metadata.row_group(0).column(0).statistics();
-    assert_eq!(statistics.map_or(Some(nulls), |s| s.null_count_opt()), Some(nulls));
+    assert_eq!(statistics.and_then(|s| s.null_count_opt()), Some(nulls));
     assert_eq!(metadata.offset_index().expect("an offset index")[0][0].page_locations().len(), pages);
     assert!(metadata.column_index().is_some());
 }

@@ -44,9 +44,10 @@ pub struct GroupedBuilder<T> {
 }
 
 impl<T: Row> GroupedBuilder<T> {
-    /// A builder for ids below `id_count`.
-    pub fn new(id_count: usize) -> Self {
-        Self { starts: vec![0; id_count + 2], rows: Vec::new(), total: 0 }
+    /// A builder for ids below `id_count`, which puts the rows into `space` instead of new memory as far as it goes.
+    pub fn new(id_count: usize, mut space: Vec<T>) -> Self {
+        space.clear();
+        Self { starts: vec![0; id_count + 2], rows: space, total: 0 }
     }
 
     /// First pass.
@@ -67,7 +68,7 @@ impl<T: Row> GroupedBuilder<T> {
             for i in 1..self.starts.len() {
                 self.starts[i] += self.starts[i - 1];
             }
-            self.rows = vec![T::BLANK; self.total];
+            self.rows.resize(self.total, T::BLANK);
         }
         for row in chunk {
             let next = &mut self.starts[row.id() as usize + 1];
@@ -123,6 +124,11 @@ pub struct Grouped<T> {
 }
 
 impl<T: Row> Grouped<T> {
+    /// The memory of the rows, to be used again.
+    pub(crate) fn into_space(self) -> Vec<T> {
+        self.rows
+    }
+
     /// All rows, in order of id, then of the sort.
     pub(crate) fn rows(&self) -> &[T] {
         &self.rows
@@ -210,7 +216,7 @@ mod tests {
     }
 
     fn grouped(chunks: &[&[StepReading]]) -> Grouped<StepReading> {
-        let mut builder = GroupedBuilder::new(4);
+        let mut builder = GroupedBuilder::new(4, vec![step(9, 9); 3]);
         chunks.iter().for_each(|c| builder.count(c));
         chunks.iter().for_each(|c| builder.place(c));
         builder.finish(|a, b| a.time_ms.cmp(&b.time_ms))

@@ -64,9 +64,12 @@ struct Cursor {
     same_time_steps: Range<usize>,
     /// Candidates of the current time and user.
     run: Range<usize>,
-    /// The next pair of step reading and candidate within `same_time_steps` x `run`.
-    step: usize,
+    /// Step readings of the current time and distance. They are equal: a candidate is paired with all of them before
+    /// the next candidate comes, so that rows stay in order.
+    equal_steps: Range<usize>,
+    /// The next pair of candidate and step reading within `run` x `equal_steps`.
     reading: usize,
+    step: usize,
 }
 
 impl<'a> Matches<'a> {
@@ -102,21 +105,32 @@ impl<'a> Matches<'a> {
         !batch.is_empty()
     }
 
-    /// The pairs of the current time and user, step readings in the outer loop.
+    /// The pairs of the current time and user: by distance, then by reading.
     fn take_pairs(&mut self, rows_max: usize, batch: &mut Vec<Match>) {
         let cursor = &mut self.cursor;
-        while cursor.step < cursor.same_time_steps.end {
+        loop {
             while cursor.reading < cursor.run.end {
-                if batch.len() == rows_max {
-                    return;
+                while cursor.step < cursor.equal_steps.end {
+                    if batch.len() == rows_max {
+                        return;
+                    }
+                    let reading = self.candidates.at(cursor.reading);
+                    #[expect(clippy::cast_possible_truncation, reason = "a slice holds less than 2^32 rows")]
+                    batch.push(Match { step: cursor.step as u32, reading: reading as u32 });
+                    cursor.step += 1;
                 }
-                let reading = self.candidates.at(cursor.reading);
-                #[expect(clippy::cast_possible_truncation, reason = "a slice holds less than 2^32 rows")]
-                batch.push(Match { step: cursor.step as u32, reading: reading as u32 });
+                cursor.step = cursor.equal_steps.start;
                 cursor.reading += 1;
             }
+            let Range { start, end } = cursor.equal_steps.end..cursor.same_time_steps.end;
+            if start == end {
+                return;
+            }
+            let steps = self.steps.rows();
+            let equal_end = (start..end).find(|&i| steps[i] != steps[start]).unwrap_or(end);
+            cursor.equal_steps = start..equal_end;
+            cursor.step = start;
             cursor.reading = cursor.run.start;
-            cursor.step += 1;
         }
     }
 
@@ -135,8 +149,9 @@ impl<'a> Matches<'a> {
         let cursor = &mut self.cursor;
         cursor.run = start..run_end;
         cursor.same_time.start = run_end;
-        cursor.step = cursor.same_time_steps.start;
-        cursor.reading = start;
+        let first_step = cursor.same_time_steps.start;
+        cursor.equal_steps = first_step..first_step;
+        cursor.reading = run_end;
         true
     }
 
@@ -147,34 +162,31 @@ impl<'a> Matches<'a> {
             let Range { start, end } = self.cursor.steps;
             let time_ms = steps[start].time_ms;
             let step_end = (start..end).find(|&i| steps[i].time_ms != time_ms).unwrap_or(end);
-            let first = self.seek(self.cursor.same_time.end, time_ms);
-            let last = if first < self.candidates.len() && self.candidate(first).time_ms == time_ms {
-                self.seek(first + 1, time_ms + 1)
-            } else {
-                first
-            };
+            let first = self.seek(self.cursor.same_time.end, |candidate| candidate < time_ms);
+            let last = self.seek(first, |candidate| candidate <= time_ms);
             let cursor = &mut self.cursor;
             cursor.steps.start = step_end;
             cursor.same_time = first..last;
-            cursor.same_time_steps = start..step_end;
             if first < last {
+                cursor.same_time_steps = start..step_end;
                 return self.next_run();
             }
         }
         false
     }
 
-    /// The first candidate from `from` on that is not before `time_ms`: a few steps, then a binary search.
-    fn seek(&self, from: usize, time_ms: i64) -> usize {
+    /// The first candidate from `from` on whose time is not `before` what is sought: a few steps, then a binary search.
+    #[inline]
+    fn seek(&self, from: usize, before: impl Fn(i64) -> bool) -> usize {
         let len = self.candidates.len();
         let near = len.min(from + 16);
-        if let Some(found) = (from..near).find(|&i| self.candidate(i).time_ms >= time_ms) {
+        if let Some(found) = (from..near).find(|&i| !before(self.candidate(i).time_ms)) {
             return found;
         }
         let (mut low, mut high) = (near, len);
         while low < high {
             let middle = low + (high - low) / 2;
-            if self.candidate(middle).time_ms < time_ms {
+            if before(self.candidate(middle).time_ms) {
                 low = middle + 1;
             } else {
                 high = middle;
