@@ -13,6 +13,8 @@ mod number;
 mod record;
 mod shape;
 mod sniff;
+#[cfg(target_arch = "x86_64")]
+mod sse2;
 mod text;
 
 use std::ops::Range;

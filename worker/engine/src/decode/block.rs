@@ -1,5 +1,11 @@
 //! Many bytes at once, in plain 64-bit arithmetic ("SIMD within a register").
 
+#[cfg(not(target_arch = "x86_64"))]
+use first_stop_portable as first_stop;
+
+#[cfg(target_arch = "x86_64")]
+use super::sse2::first_stop;
+
 const LOW: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
@@ -35,13 +41,18 @@ impl Literal {
     /// Whether the text is at `bytes[pos]`; `None` if that is too close to their end to tell.
     #[inline(always)]
     pub(super) fn is_at(&self, bytes: &[u8], pos: usize) -> Option<bool> {
-        let found = words(bytes.get(pos..)?.first_chunk()?);
-        let differs = |i: usize| (found[i] ^ self.words[i]) & self.masks[i];
-        Some(differs(0) | differs(1) | differs(2) | differs(3) == 0)
+        let differs = |i: usize| Some((word_at(bytes, pos + i * 8)? ^ self.words[i]) & self.masks[i]);
+        let mut difference = differs(0)?;
+        if self.len > 8 {
+            difference |= differs(1)?;
+            if self.len > 16 {
+                difference |= differs(2)? | differs(3)?;
+            }
+        }
+        Some(difference == 0)
     }
 }
 
-#[inline(always)]
 fn words(bytes: &[u8; BYTES]) -> [u64; WORDS] {
     let (chunks, _) = bytes.as_chunks::<8>();
     [0, 1, 2, 3].map(|i| u64::from_le_bytes(chunks[i]))
@@ -68,17 +79,31 @@ pub(super) fn string_stop(bytes: &[u8], start: usize) -> usize {
 pub(super) fn text_stop(bytes: &[u8], start: usize) -> Option<(usize, bool)> {
     let mut pos = start;
     loop {
-        let word = word_at(bytes, pos)?;
-        let stops = string_stops(word) | (word & HIGH);
-        if stops != 0 {
-            let end = pos + (stops.trailing_zeros() / 8) as usize;
-            return match bytes[end] {
-                b'"' => Some((end, true)),
-                0x80.. => Some((end, false)),
+        let block = bytes.get(pos..)?.first_chunk()?;
+        if let Some(stop) = first_stop(block) {
+            return match block[stop & 15] {
+                b'"' => Some((pos + stop, true)),
+                0x80.. => Some((pos + stop, false)),
                 _ => None,
             };
         }
-        pos += 8;
+        pos += 16;
+    }
+}
+
+/// The index of the first byte that is a quote, a backslash, a control character or not ASCII.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+fn first_stop_portable(block: &[u8; 16]) -> Option<usize> {
+    let (words, _) = block.as_chunks::<8>();
+    let stops = |i: usize| {
+        let word = u64::from_le_bytes(words[i]);
+        string_stops(word) | (word & HIGH)
+    };
+    let at = |stops: u64| (stops.trailing_zeros() / 8) as usize;
+    match (stops(0), stops(1)) {
+        (0, 0) => None,
+        (0, high) => Some(8 + at(high)),
+        (low, _) => Some(at(low)),
     }
 }
 
@@ -102,13 +127,13 @@ mod tests {
     #[test]
     fn a_string_stops_where_it_stops_byte_by_byte() {
         for stop in 0..=255_u8 {
-            for at in 0..20 {
-                let mut bytes = vec![b'a'; 24];
+            for at in 0..32 {
+                let mut bytes = vec![b'a'; 48];
                 bytes[at] = stop;
-                bytes[(at + 1) % 24] = 0xFF;
-                let expected = if stop < 0x20 || stop == b'"' || stop == b'\\' { at } else { 24 };
+                bytes[(at + 1) % 48] = 0xFF;
+                let expected = if stop < 0x20 || stop == b'"' || stop == b'\\' { at } else { 48 };
                 assert_eq!(string_stop(&bytes, 0), expected, "{stop:#x} at {at}");
-                bytes[(at + 1) % 24] = b'a';
+                bytes[(at + 1) % 48] = b'a';
                 let expected = match stop {
                     b'"' => Some((at, true)),
                     0x80.. => Some((at, false)),
@@ -120,13 +145,25 @@ mod tests {
     }
 
     #[test]
+    fn the_portable_way_finds_the_same_stop() {
+        for stop in 0..=255_u8 {
+            for at in 0..16 {
+                let mut block = [b'a'; 16];
+                block[at] = stop;
+                block[(at + 1) % 16] = b'"';
+                assert_eq!(first_stop_portable(&block), first_stop(&block), "{stop:#x} at {at}");
+            }
+        }
+    }
+
+    #[test]
     fn a_literal_is_found_only_where_it_is() {
         let bytes: Vec<u8> = (0..80).collect();
         for len in 0..=BYTES {
             let literal = Literal::new(&bytes[3..3 + len]);
             assert_eq!(literal.is_at(&bytes, 3), Some(true));
             assert_eq!(literal.is_at(&bytes, 4), Some(len == 0));
-            assert_eq!(literal.is_at(&bytes, 80 - BYTES + 1), None);
+            assert_eq!(literal.is_at(&bytes, 80 - 7), None);
             for wrong in 3..3 + len {
                 let mut bytes = bytes.clone();
                 bytes[wrong] ^= 0x40;

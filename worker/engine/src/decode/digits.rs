@@ -17,80 +17,164 @@ const POWERS_OF_TEN: [u64; 20] = {
 const EXACT_POWERS_OF_TEN: [f64; 17] =
     [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16];
 
-/// An integer without fraction and exponent, of at most 16 digits, and the index after it. What may stand behind it is
-/// for the caller to check.
+/// 0.0 to 9.9.
+const TENTHS: [[f64; 10]; 10] = {
+    let mut tenths = [[0.0; 10]; 10];
+    let mut i = 0;
+    while i < 100 {
+        tenths[i / 10][i % 10] = i as f64 / 10.0;
+        i += 1;
+    }
+    tenths
+};
+
+/// A number as the fast path reads it.
+pub(super) struct Digits<T> {
+    pub(super) value: T,
+    /// Index of the first byte after the sign.
+    pub(super) first: usize,
+    /// Number of bytes from there on.
+    pub(super) len: usize,
+}
+
+/// An integer without fraction and exponent, of at most 15 digits. What may stand behind it is for the caller to check.
 #[inline(always)]
-pub(super) fn integer(bytes: &[u8], start: usize) -> Option<(i64, usize)> {
+pub(super) fn integer(bytes: &[u8], start: usize) -> Option<Digits<i64>> {
     let negative = *bytes.get(start)? == b'-';
     let first = start + usize::from(negative);
-    let (mut magnitude, mut count) = leading_digits(word_at(bytes, first)?);
-    if count == 8 {
+    let (mut magnitude, mut len) = leading_digits(word_at(bytes, first)?);
+    if len == 8 {
         let (more, behind) = leading_digits(word_at(bytes, first + 8)?);
         if behind == 8 {
             return None;
         }
         magnitude = magnitude * POWERS_OF_TEN[behind] + more;
-        count += behind;
+        len += behind;
     }
-    if count == 0 || (count > 1 && bytes[first] == b'0') {
+    if len == 0 || (len > 1) & (bytes[first] == b'0') {
         return None;
     }
-    let magnitude = magnitude.cast_signed();
-    Some((if negative { -magnitude } else { magnitude }, first + count))
+    let sign = -i64::from(negative);
+    Some(Digits { value: (magnitude.cast_signed() ^ sign) - sign, first, len })
 }
 
-/// A double and the index after it. What may stand behind it is for the caller to check.
+/// A double such as `-1.0`, with a comma or a brace behind it, and the index after it.
 #[inline(always)]
-pub(super) fn double(bytes: &[u8], start: usize) -> Option<(f64, usize)> {
-    short_decimal(bytes, start).or_else(|| any_double(bytes, start))
+pub(super) fn tenths(bytes: &[u8], start: usize) -> Option<(f64, usize)> {
+    let negative = *bytes.get(start)? == b'-';
+    let first = start + usize::from(negative);
+    let [whole, point, tenths, behind] = *bytes.get(first..)?.first_chunk()?;
+    let (whole, tenths) = (whole.wrapping_sub(b'0'), tenths.wrapping_sub(b'0'));
+    let plain = (whole < 10) & (tenths < 10) & (point == b'.') & ((behind == b',') | (behind == b'}'));
+    plain.then(|| (with_sign(negative, TENTHS[usize::from(whole)][usize::from(tenths)]), first + 3))
 }
 
-/// A decimal with less than 8 digits before the point and less than 9 behind it: its digits fit 2^53, so that one
-/// division rounds it correctly (Clinger 1990, "How to read floating point numbers accurately").
+/// A double. What may stand behind it is for the caller to check.
+#[inline(never)]
+pub(super) fn double(bytes: &[u8], start: usize) -> Option<Digits<f64>> {
+    short_decimal(bytes, start).or_else(|| long_decimal(bytes, start)).or_else(|| any_double(bytes, start))
+}
+
+/// A decimal that takes less than eight bytes without its sign.
 #[inline(always)]
-fn short_decimal(bytes: &[u8], start: usize) -> Option<(f64, usize)> {
+fn short_decimal(bytes: &[u8], start: usize) -> Option<Digits<f64>> {
+    let negative = *bytes.get(start)? == b'-';
+    let first = start + usize::from(negative);
+    let word = word_at(bytes, first)?;
+    let (values, others) = digit_values(word);
+    let point = others.trailing_zeros() & !7;
+    let rest = others & others.wrapping_sub(1);
+    // not `&&`: what the first digit is cannot be predicted, that it is the only one can
+    if others == 0 || point == 0 || (point > 8) & (word & 0xFF == u64::from(b'0')) {
+        return None;
+    }
+    let behind = (word >> point) & 0xFF;
+    if behind != u64::from(b'.') {
+        let magnitude = decimal(negative, eight_digits(values << (64 - point)), 0);
+        return (behind | 0x20 != u64::from(b'e')).then_some(Digits {
+            value: magnitude,
+            first,
+            len: point as usize / 8,
+        });
+    }
+    let end = rest.trailing_zeros() & !7;
+    if rest == 0 || end - point == 8 || (word >> end) & 0xDF == u64::from(b'E') {
+        return None;
+    }
+    let whole = (1 << point) - 1;
+    let digits = (values & whole) | ((values >> 8) & !whole);
+    let mantissa = eight_digits(digits << (72 - end));
+    let places = (end - point) / 8 - 1;
+    Some(Digits { value: decimal(negative, mantissa, places as usize), first, len: (end / 8) as usize })
+}
+
+/// A decimal of at most 15 digits.
+fn long_decimal(bytes: &[u8], start: usize) -> Option<Digits<f64>> {
     let negative = *bytes.get(start)? == b'-';
     let first = start + usize::from(negative);
     let (mut mantissa, whole) = leading_digits(word_at(bytes, first)?);
-    if whole == 0 || whole == 8 || (whole > 1 && bytes[first] == b'0') {
+    if whole == 0 || whole == 8 || (whole > 1) & (bytes[first] == b'0') {
         return None;
     }
     let mut end = first + whole;
-    let mut divisor = 1.0;
+    let mut places = 0;
     if bytes[end] == b'.' {
         let (fraction, count) = leading_digits(word_at(bytes, end + 1)?);
-        if count == 0 || count == 8 {
+        mantissa = mantissa * POWERS_OF_TEN[count] + fraction;
+        places = count;
+        if count == 8 {
+            let (fraction, more) = leading_digits(word_at(bytes, end + 9)?);
+            mantissa = mantissa * POWERS_OF_TEN[more] + fraction;
+            places += more;
+        }
+        if places == 0 || whole + places > 15 {
             return None;
         }
-        mantissa = mantissa * POWERS_OF_TEN[count] + fraction;
-        divisor = EXACT_POWERS_OF_TEN[count];
-        end += 1 + count;
+        end += 1 + places;
     }
-    if matches!(bytes[end], b'e' | b'E') {
+    if *bytes.get(end)? | 0x20 == b'e' {
         return None;
     }
-    #[expect(clippy::cast_precision_loss, reason = "it is less than 10^15")]
-    let magnitude = mantissa as f64 / divisor;
-    Some((if negative { -magnitude } else { magnitude }, end))
+    Some(Digits { value: decimal(negative, mantissa, places), first, len: end - first })
 }
 
-#[inline(never)]
-fn any_double(bytes: &[u8], start: usize) -> Option<(f64, usize)> {
+/// `mantissa` / 10^`places`. A mantissa below 2^53 and the power of ten are exact, so that one division rounds correctly
+/// (Clinger 1990, "How to read floating point numbers accurately").
+#[inline(always)]
+fn decimal(negative: bool, mantissa: u64, places: usize) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "it is less than 10^15")]
+    let magnitude = mantissa.cast_signed() as f64 / EXACT_POWERS_OF_TEN[places];
+    with_sign(negative, magnitude)
+}
+
+#[inline(always)]
+fn with_sign(negative: bool, magnitude: f64) -> f64 {
+    f64::from_bits(magnitude.to_bits() | u64::from(negative) << 63)
+}
+
+#[cold]
+fn any_double(bytes: &[u8], start: usize) -> Option<Digits<f64>> {
     let end = json::number(bytes, start).ok()?;
     let text = std::str::from_utf8(&bytes[start..end]).ok()?;
-    Some((number::double(text)?, end))
+    Some(Digits { value: number::double(text)?, first: start, len: end - start })
 }
 
 /// The number that the digits at the start of `word` make, and how many there are.
 #[inline(always)]
 fn leading_digits(word: u64) -> (u64, usize) {
-    // a byte keeps its high bit clear in both terms only if it was a digit; the lowest other byte tells
-    let values = word ^ 0x3030_3030_3030_3030;
-    let others = (values.wrapping_add(0x7676_7676_7676_7676) | values) & 0x8080_8080_8080_8080;
-    let bits = others.trailing_zeros();
+    let (values, others) = digit_values(word);
+    let bits = others.trailing_zeros() & !7;
     // shifted up, the digits end with the word and have zeros before them
-    let values = if bits < 8 { 0 } else { values << ((64 - (bits & !7)) & 63) };
+    let values = if bits == 0 { 0 } else { values << (64 - bits) };
     (eight_digits(values), (bits / 8) as usize)
+}
+
+/// The value of each byte that is a digit, and the high bit of each that is not, as far as to the first that is not
+/// ASCII.
+#[inline(always)]
+fn digit_values(word: u64) -> (u64, u64) {
+    let values = word ^ 0x3030_3030_3030_3030;
+    (values, (values.wrapping_add(0x7676_7676_7676_7676) | values) & 0x8080_8080_8080_8080)
 }
 
 /// Pairs of digits, of two digits, of four digits are added up side by side (Lemire 2022, "Parsing series of integers
@@ -122,14 +206,24 @@ mod tests {
         }
     }
 
+    /// Bits and length of what is read at the start of `text`, with room behind it.
+    fn read<T>(
+        text: &str,
+        read: impl Fn(&[u8], usize) -> Option<Digits<T>>,
+        bits: impl Fn(T) -> u64,
+    ) -> Option<(u64, usize)> {
+        let digits = read(format!("{text},                ").as_bytes(), 0)?;
+        Some((bits(digits.value), digits.first + digits.len))
+    }
+
     #[test]
     fn integers_are_those_of_the_slow_path() {
         for text in ["0", "-0", "7", "-12345678", "123456789", "1655564444103", "-999999999999999"] {
-            let bytes = format!("{text},                ");
-            assert_eq!(integer(bytes.as_bytes(), 0), number::integer(text).map(|n| (n, text.len())), "{text}");
+            let expected = number::integer(text).map(|n| (n.cast_unsigned(), text.len()));
+            assert_eq!(read(text, integer, i64::cast_unsigned), expected, "{text}");
         }
-        for text in ["", "-", "01", "-00", "+1", "12345678901234567", "x"] {
-            assert_eq!(integer(format!("{text},                ").as_bytes(), 0), None, "{text}");
+        for text in ["", "-", "01", "-00", "+1", "1234567890123456", "x"] {
+            assert_eq!(read(text, integer, i64::cast_unsigned), None, "{text}");
         }
     }
 
@@ -143,23 +237,25 @@ mod tests {
             "-1.5",
             "0.0384660",
             "1234567.1234567",
+            "1234567.12345678",
+            "1234567.123456789",
             "12345678.5",
             "0.12345678",
+            "-0.12345678901234",
+            "0.123456789012345",
             "0.1234567890123456",
+            "9999999.99999999",
             "1e-5",
             "-1.5E3",
             "0.000000000000000000000000001",
             "123456789012345678901234567890",
         ] {
-            let (double, end) = double(format!("{text},                ").as_bytes(), 0).unwrap();
-            assert_eq!((double.to_bits(), end), (number::double(text).unwrap().to_bits(), text.len()), "{text}");
+            let expected = number::double(text).map(|x| (x.to_bits(), text.len()));
+            assert_eq!(read(text, double, f64::to_bits), expected, "{text}");
         }
         for text in ["", "-", ".5", "1.", "01.5", "1e", "1e999", "NaN"] {
-            assert_eq!(
-                double(format!("{text},                ").as_bytes(), 0).filter(|(_, end)| *end == text.len()),
-                None,
-                "{text}"
-            );
+            let whole = read(text, double, f64::to_bits).filter(|(_, end)| *end == text.len());
+            assert_eq!(whole, None, "{text}");
         }
     }
 }
