@@ -15,7 +15,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use stedi_engine::decode::NULL_I64;
 use stedi_engine::directory::Directory;
 use stedi_engine::encode::{PartStore, TableEncoder, encode_customers};
-use stedi_engine::join::{GroupedBuilder, ShardRows};
+use stedi_engine::join::{GroupedBuilder, JoinSpace, ShardRows};
 use stedi_engine::rows::{Reading, StepReading};
 use stedi_lake::commit::CommitRecord;
 use stedi_lake::options::Compression;
@@ -50,10 +50,10 @@ pub(crate) fn encode_all(lake: &Path) -> anyhow::Result<BTreeMap<CuratedTable, E
     let directory = Directory::new(trusted, 1, MatchMode::Customer);
     let readings = load(of(CuratedTable::AccelerometerTrusted), |batch| readings(batch, &directory))?;
     let steps = load(of(CuratedTable::StepTrainerTrusted), |batch| steps(batch, &directory))?;
-    let mut grouped_readings = GroupedBuilder::new(directory.user_count());
+    let mut grouped_readings = GroupedBuilder::new(directory.user_count(), Vec::new());
     grouped_readings.count(&readings);
     grouped_readings.place(&readings);
-    let mut grouped_steps = GroupedBuilder::new(directory.serial_count());
+    let mut grouped_steps = GroupedBuilder::new(directory.serial_count(), Vec::new());
     grouped_steps.count(&steps);
     grouped_steps.place(&steps);
     drop((readings, steps));
@@ -72,7 +72,9 @@ pub(crate) fn encode_all(lake: &Path) -> anyhow::Result<BTreeMap<CuratedTable, E
             }
             CuratedTable::AccelerometerTrusted => rows.write_readings(&directory, &mut encoder)?,
             CuratedTable::StepTrainerTrusted => rows.write_steps(&directory, &mut encoder)?,
-            CuratedTable::MachineLearningCurated => rows.write_matches(&directory, &mut encoder)?,
+            CuratedTable::MachineLearningCurated => {
+                rows.write_matches(&directory, &mut JoinSpace::default(), &mut encoder)?
+            }
         }
         encoder.end_part()?;
         let seconds = start.elapsed().as_secs_f64();

@@ -123,10 +123,8 @@ fn garbage(commits: &[CommitRecord], objects: &[StoredObject], config: GcConfig,
     for object in objects {
         let old = is_old(object.modified_ms);
         match Kind::of(&object.path) {
-            Kind::Temporary(run) if run.is_none_or(|run| live.contains(&run)) => {
-                if old {
-                    garbage.temporaries.add(object);
-                }
+            Kind::Temporary(run) if old && run.is_none_or(|run| live.contains(&run)) => {
+                garbage.temporaries.add(object);
             }
             Kind::Temporary(Some(run)) | Kind::OfRun(run) if !live.contains(&run) => {
                 if !old || !is_old(run.start_ms()) {

@@ -27,10 +27,11 @@ impl FromStr for Target {
     type Err = TargetText;
 
     fn from_str(text: &str) -> Result<Self, TargetText> {
+        // a run id can be all digits, and then it is no sequence number: it has more digits than one
         text.parse()
-            .map(Self::Seq)
-            .or_else(|_| text.parse().map(Self::Run))
-            .map_err(|_: <RunId as FromStr>::Err| TargetText(text.to_owned()))
+            .map(Self::Run)
+            .or_else(|_| text.parse().map(Self::Seq))
+            .map_err(|_: std::num::ParseIntError| TargetText(text.to_owned()))
     }
 }
 

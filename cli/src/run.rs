@@ -265,7 +265,7 @@ impl Job<'_> {
                     counts,
                     limit: limit.to_string(),
                     quarantine: format!("{files}/quarantine"),
-                    summary: quarantine.summary(),
+                    summary: Box::new(quarantine.summary()),
                 })
             }
             None => Ok(()),

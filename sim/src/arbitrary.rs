@@ -13,9 +13,9 @@ const EMAILS: [&str; 6] = ["ann@x.io", "bob@x.io", "Ann@x.io", "ann@x.i", "é\"\
 const SERIALS: [&str; 5] = ["s1", "s2", "S1", "50f7b4f3-7af5-4b07-a421-7b902c8d2b7c", "s\u{1F600}"];
 const TEXTS: [&str; 4] = ["", "a", "b", "967-01-01"];
 
-/// Landing of at most `readings` readings of each kind.
+/// Landing with customers, without whom a run refuses to start, and at most `readings` readings of each kind.
 pub fn landing(readings: usize) -> impl Strategy<Value = Landing> {
-    (vec(customer(), 0..24), vec(accelerometer(), 0..readings), vec(step(), 0..readings))
+    (vec(customer(), 1..24), vec(accelerometer(), 0..readings), vec(step(), 0..readings))
         .prop_map(|(customers, accelerometer, step_trainer)| Landing { customers, accelerometer, step_trainer })
 }
 
@@ -58,7 +58,7 @@ fn accelerometer() -> impl Strategy<Value = AccelerometerReading> {
         weighted(
             0.8,
             prop_oneof![
-                6 => select(vec![0.0, 1.0, -1.0, 0.5]),
+                6 => select(vec![0.0, -0.0, 1.0, -1.0, 0.5]),
                 1 => select(vec![f64::MIN_POSITIVE, f64::MAX, f64::MIN, 5e-324, 0.1]),
                 1 => -1e3..1e3_f64,
             ],

@@ -2,6 +2,8 @@
 //! parts a run wrote, and sources of hard landing data. Used by tests only.
 
 pub mod arbitrary;
+pub mod engine;
+pub mod generated;
 pub mod golden;
 pub mod landing;
 pub mod oracle;

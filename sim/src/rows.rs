@@ -24,6 +24,13 @@ pub fn sort_keys(table: CuratedTable, batch: &RecordBatch) -> Vec<OwnedRow> {
     rows.iter().map(|row| row.owned()).collect()
 }
 
+/// The first two rows of `batch` that are out of order, `None` if all are sorted.
+pub fn out_of_order(table: CuratedTable, batch: &RecordBatch) -> Option<String> {
+    let keys = sort_keys(table, batch);
+    let row = keys.windows(2).position(|pair| pair[0] > pair[1])?;
+    Some(format!("row {row}\n{}", show(table, &[&keys[row], &keys[row + 1]])))
+}
+
 fn converter(table: CuratedTable) -> RowConverter {
     let schema = table.arrow_schema();
     let fields = table.sort_order().into_iter().map(|i| SortField::new(schema.field(i).data_type().clone()));
@@ -73,28 +80,28 @@ impl Rows {
             self.len(),
             expected.len(),
             missing.len(),
-            self.show(&missing),
+            show(self.table, &missing),
             extra.len(),
-            self.show(&extra)
+            show(self.table, &extra)
         ))
     }
+}
 
-    fn show(&self, rows: &[&OwnedRow]) -> String {
-        let converter = converter(self.table);
-        let parser = converter.parser();
-        let shown = rows.iter().take(ROWS_SHOWN).map(|row| parser.parse(row.as_ref()));
-        let columns = converter.convert_rows(shown).expect("the rows come from such a converter");
-        let schema = self.table.arrow_schema();
-        let order = self.table.sort_order();
-        let named = order.iter().zip(columns);
-        let text: Vec<String> = named
-            .map(|(&i, column)| {
-                let name = schema.field(i).name();
-                pretty_format_columns(name, &[column]).expect("text and numbers print").to_string()
-            })
-            .collect();
-        side_by_side(&text)
-    }
+/// The first few rows as a table of text, columns in sort order.
+fn show(table: CuratedTable, rows: &[&OwnedRow]) -> String {
+    let converter = converter(table);
+    let parser = converter.parser();
+    let shown = rows.iter().take(ROWS_SHOWN).map(|row| parser.parse(row.as_ref()));
+    let columns = converter.convert_rows(shown).expect("the rows come from such a converter");
+    let schema = table.arrow_schema();
+    let named = table.sort_order().into_iter().zip(columns);
+    let text: Vec<String> = named
+        .map(|(i, column)| {
+            let name = schema.field(i).name();
+            pretty_format_columns(name, &[column]).expect("text and numbers print").to_string()
+        })
+        .collect();
+    side_by_side(&text)
 }
 
 /// Puts blocks of lines next to each other.

@@ -43,7 +43,7 @@ pub(super) enum Content {
     Oversized,
 }
 
-/// A shape. Fields apply in all combinations, those of lines to [`Framing::Lines`] only.
+/// A shape. Fields apply in all combinations, those of lines to framing by lines only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// The shape's name in the manifest.

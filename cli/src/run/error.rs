@@ -48,7 +48,7 @@ pub enum RunError {
         /// Folder of the quarantine.
         quarantine: String,
         /// What is in it.
-        summary: QuarantineSummary,
+        summary: Box<QuarantineSummary>,
     },
     /// The commit was not made, or it is not known.
     #[error(transparent)]

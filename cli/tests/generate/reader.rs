@@ -49,7 +49,7 @@ pub(crate) fn read_stream(table: LandingTable, bytes: &[u8]) -> Records {
     if array {
         rest = rest[1..].trim_ascii();
     }
-    while !rest.is_empty() && !(array && rest == b"]") {
+    while !(rest.is_empty() || array && rest == b"]") {
         let mut records = serde_json::Deserializer::from_slice(rest).into_iter::<Value>();
         let Some(Ok(record)) = records.next() else {
             read.bad += 1;

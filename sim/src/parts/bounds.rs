@@ -73,7 +73,7 @@ fn check_claims(what: &str, claims: &Claims, values: &ArrayRef) {
     );
     let converter =
         RowConverter::new(vec![SortField::new(values.data_type().clone())]).expect("values have a row form");
-    let rows = |values: &ArrayRef| converter.convert_columns(&[values.clone()]).expect("values convert");
+    let rows = |values: &ArrayRef| converter.convert_columns(std::slice::from_ref(values)).expect("values convert");
     let (all, mins, maxes) = (rows(values), rows(&claims.mins), rows(&claims.maxes));
     for (i, range) in claims.ranges.iter().enumerate() {
         let present: Vec<usize> = range.clone().filter(|&row| values.is_valid(row)).collect();

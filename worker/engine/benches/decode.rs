@@ -180,7 +180,7 @@ fn main() {
     });
     measure("accelerometer, two shapes", Accelerometer, |i| {
         let (x, y, z) = xyz(i);
-        let key = if mixed(i) % 2 == 0 { "timestamp" } else { "timeStamp" };
+        let key = if mixed(i).is_multiple_of(2) { "timestamp" } else { "timeStamp" };
         format!("{{\"user\":\"{}\",\"{key}\":{},\"x\":{x},\"y\":{y},\"z\":{z}}}\n", user(i / 50), time(i))
     });
     measure("accelerometer, not ASCII", Accelerometer, |i| accelerometer(i, format!("Zoë.{}", user(i / 50)), "\n"));

@@ -8,7 +8,7 @@ pub(super) const ZSTD_LEVEL: i32 = 1;
 
 pub(super) enum Compressor {
     Zstd(zstd::bulk::Compressor<'static>),
-    Snappy(snap::raw::Encoder),
+    Snappy(Box<snap::raw::Encoder>),
     None,
 }
 
@@ -16,7 +16,7 @@ impl Compressor {
     pub(super) fn new(compression: Compression) -> Result<Self, ParquetError> {
         Ok(match compression {
             Compression::Zstd => Self::Zstd(zstd::bulk::Compressor::new(ZSTD_LEVEL)?),
-            Compression::Snappy => Self::Snappy(snap::raw::Encoder::new()),
+            Compression::Snappy => Self::Snappy(Box::new(snap::raw::Encoder::new())),
             Compression::None => Self::None,
         })
     }

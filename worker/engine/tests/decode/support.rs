@@ -18,7 +18,7 @@ pub(crate) fn decode_with(
 ) -> Collected {
     let mut rows = Collected::default();
     let mut chunks = chunks.into_iter();
-    let mut start = usize::try_from(decoder.input_offset()).unwrap().min(object.len());
+    let mut start = usize::try_from(decoder.input_offset()).expect("an offset in memory").min(object.len());
     let mut end = start;
     loop {
         end = chunks.next().map_or(object.len(), |bytes| object.len().min(end + bytes.max(1)));
@@ -65,7 +65,7 @@ pub(crate) fn bare(user: &str, timestamp_ms: i64) -> AccelerometerReading {
 /// The rejects as (reason, raw bytes), each checked to lie where it says.
 pub(crate) fn rejects(rows: &Collected, object: &str) -> Vec<(RejectReason, String)> {
     let raw = |reject: &stedi_engine::decode::CollectedReject| {
-        let start = usize::try_from(reject.offset).unwrap();
+        let start = usize::try_from(reject.offset).expect("an offset in memory");
         assert_eq!(reject.bytes, reject.raw.len() as u64);
         assert_eq!(object.as_bytes()[start..start + reject.raw.len()], reject.raw);
         (reject.reason, String::from_utf8_lossy(&reject.raw).into_owned())

@@ -1,0 +1,53 @@
+//! Ctrl-C.
+
+use std::process::{Output, Stdio};
+
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+
+use crate::scene::{Scene, assert_code};
+
+/// A run that stops at `point`, gets `signals` there, and goes on to its end.
+fn run_with_signals(scene: &Scene, point: &str, signals: &[Signal]) -> Output {
+    let mut command = scene.command("run");
+    command.env("STEDI_FAULT", format!("{point}:stop")).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let pid = Pid::from_child(&child);
+    let (_, status) = waitpid(Some(pid), WaitOptions::UNTRACED).unwrap().unwrap();
+    assert!(status.stopped(), "the run never came to {point}: {status:?}");
+    for &signal in signals {
+        kill_process(pid, signal).unwrap();
+    }
+    kill_process(pid, Signal::CONT).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn the_first_signal_leaves_the_old_tables_or_the_new_and_nothing_else() {
+    let before = Scene::with_news();
+    let old = before.published();
+    for signal in [Signal::INT, Signal::TERM] {
+        for point in ["after_list", "after_accelerometer", "part_begun", "before_ledger"] {
+            let scene = before.fork();
+            let output = run_with_signals(&scene, point, &[signal]);
+            // a run that is nearly done may be done before it looks
+            if output.status.code() != Some(0) {
+                assert_code(&output, 130);
+                assert!(scene.published() == old, "{point}: the tables changed");
+            }
+            scene.assert_no_leftovers();
+            assert_code(&scene.run(&[]), 0);
+        }
+    }
+}
+
+#[test]
+fn the_second_signal_ends_the_process_at_once() {
+    let scene = Scene::with_news();
+    let old = scene.published();
+    let output = run_with_signals(&scene, "part_begun", &[Signal::INT, Signal::TERM]);
+    assert_code(&output, 130);
+    assert!(scene.published() == old, "the tables changed");
+    assert_code(&scene.stedi("gc", &["--grace", "0s", "--delete"]), 0);
+    scene.assert_no_leftovers();
+    assert_code(&scene.run(&[]), 0);
+}
