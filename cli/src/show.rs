@@ -111,6 +111,9 @@ impl<'a> Watcher<'a> {
             Stage::Commit => "checking and committing".to_owned(),
             Stage::Join => {
                 let (done, total) = (load(&self.progress.shards_done), load(&self.progress.shards_total));
+                if total == 0 {
+                    return "writing customers".to_owned();
+                }
                 format!("{done} of {}", text::number_of(total, "shard", "shards"))
             }
             Stage::Customers | Stage::Accelerometer | Stage::StepTrainer => {
