@@ -53,9 +53,10 @@ pub async fn query(lake: &Lake, query: &str) -> Result<SendableRecordBatchStream
 /// If a value has no text.
 pub fn pretty(schema: datafusion::arrow::datatypes::SchemaRef, batches: &[RecordBatch]) -> Result<String> {
     let options = datafusion::arrow::util::display::FormatOptions::new().with_null("NULL");
-    let table =
-        datafusion::arrow::util::pretty::pretty_format_batches_with_schema_and_options(schema, batches, &options)?;
-    Ok(table.to_string())
+    // without any batch there would be no header
+    let none = [RecordBatch::new_empty(schema)];
+    let batches = if batches.is_empty() { &none } else { batches };
+    Ok(datafusion::arrow::util::pretty::pretty_format_batches_with_options(batches, &options)?.to_string())
 }
 
 fn external(error: impl std::error::Error + Send + Sync + 'static) -> DataFusionError {
