@@ -2,6 +2,7 @@
 
 pub mod invariants;
 pub mod plan;
+pub mod task;
 
 pub use invariants::Violation;
 pub use plan::Split;
