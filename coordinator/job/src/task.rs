@@ -11,7 +11,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use stedi_lake::commit::Part;
-use stedi_lake::{CuratedTable, LandingTable};
+use stedi_lake::options::TableOptions;
+use stedi_lake::{CuratedTable, LandingTable, RunId};
 
 /// A stage of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -247,4 +248,18 @@ pub enum FailureClass {
     Cancelled,
     /// Nothing that a retry could change: no permission, bad configuration.
     Permanent,
+}
+
+/// What every worker of a run is told when it registers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunContext {
+    /// The run.
+    pub run_id: RunId,
+    /// URI of the lake.
+    pub lake: String,
+    /// What decides the bytes of the parts.
+    pub options: TableOptions,
+    /// Memory of the rows that one join holds at once; a larger shard is joined in time slices. The same for all workers,
+    /// because the bytes of the parts depend on it.
+    pub slice_bytes: u64,
 }
