@@ -7,7 +7,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// With less memory than this, what is freed goes back to the system at once: slower, but resident memory then follows
 /// what is really in use.
-const PROMPT_BELOW_BYTES: u64 = 256 << 20;
+const PROMPT_BELOW_BYTES: u64 = 512 << 20;
 
 /// `mi_option_purge_delay` of mimalloc 2 (`mi_option_t` in its `mimalloc.h`), milliseconds.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;

@@ -163,7 +163,7 @@ fn group<T: SpillRow + Row>(
     scratch: &Scratch,
 ) -> Result<GroupedBuilder<T>, ScratchError> {
     let mut builder = GroupedBuilder::new(id_count, std::mem::take(space));
-    lane.visit(scratch, |chunk| builder.count(chunk))?;
-    lane.consume(scratch, |chunk| builder.place(chunk))?;
+    lane.visit_ids(scratch, |id| builder.count(id))?;
+    lane.consume(scratch, |row| builder.place(row))?;
     Ok(builder)
 }

@@ -1,10 +1,16 @@
 //! How a run divides its memory budget.
 
-/// What the process takes before it has read anything: code, allocator, runtime, the listing of a usual landing.
-const BASE_BYTES: u64 = 26 << 20;
+use crate::shuffle::PIECE_BYTES;
 
-/// What a thread takes: read buffer, open column writers and their compression contexts.
-const THREAD_BYTES: u64 = 8 << 20;
+/// What the process takes before it has read anything: code, allocator, runtime, the listing of a usual landing.
+const BASE_BYTES: u64 = 30 << 20;
+
+/// What a thread takes: read buffer, open column writers and their compression contexts, its share of what the allocator
+/// keeps.
+const THREAD_BYTES: u64 = 11 << 20;
+
+/// A thread more pays only from so much memory for each on.
+const BYTES_PER_THREAD_MIN: u64 = 48 << 20;
 
 /// Chunks larger than this gain nothing.
 const CHUNK_ROWS_MAX: usize = 1 << 14;
@@ -70,7 +76,7 @@ pub struct MemoryPlan {
 
 /// The threads that `total_bytes` allow of the `wanted` ones.
 pub fn threads(total_bytes: u64, wanted: usize) -> usize {
-    let affordable = usize::try_from(total_bytes / (6 * THREAD_BYTES)).unwrap_or(usize::MAX);
+    let affordable = usize::try_from(total_bytes / BYTES_PER_THREAD_MIN).unwrap_or(usize::MAX);
     wanted.min(affordable).max(1)
 }
 
@@ -93,10 +99,12 @@ impl MemoryPlan {
         let open_chunks = shards as usize * threads;
         let chunk_rows = (share(15) / (open_chunks * row_bytes)).clamp(CHUNK_ROWS_MIN, CHUNK_ROWS_MAX);
         let open_bytes = open_chunks * chunk_rows * row_bytes;
+        // what is being spilled is there twice: as rows and encoded
+        let spilling_bytes = 2 * PIECE_BYTES * threads;
         let join_bytes = share(40);
         Ok(Self {
             threads,
-            shuffle_bytes: share(50).saturating_sub(open_bytes),
+            shuffle_bytes: share(45).saturating_sub(open_bytes + spilling_bytes),
             chunk_rows,
             join_bytes,
             slice_bytes: join_bytes.min(usize::try_from(SLICE_BYTES_MAX).unwrap_or(usize::MAX)),
@@ -165,6 +173,6 @@ mod tests {
     #[test]
     fn customers_that_do_not_fit_are_an_error_with_a_way_out() {
         let error = MemoryPlan::new(64 << 20, 1, 1, 40, 100 << 20).expect_err("too many customers");
-        assert_eq!(error.wanted_mib, 234);
+        assert_eq!(error.wanted_mib, 241);
     }
 }

@@ -1,7 +1,7 @@
 //! One nameless file for everything that a run spills: the kernel removes it whatever happens to the process.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -80,13 +80,17 @@ impl Scratch {
         }
     }
 
-    /// Reads a segment from its start.
+    /// Reads a segment into `bytes`, in place of what is there.
+    ///
+    /// # Errors
+    /// If the scratch file cannot be read.
     ///
     /// # Panics
     /// If nothing was written: segments come from [`Self::write`].
-    pub fn read(&self, segment: Segment) -> SegmentReader<'_> {
+    pub fn read(&self, segment: Segment, bytes: &mut Vec<u8>) -> Result<(), ScratchError> {
         let file = self.file.get().expect("a segment was written to the file");
-        SegmentReader { file, at: segment.start, left: segment.bytes }
+        bytes.resize(usize::try_from(segment.bytes).unwrap_or(usize::MAX), 0);
+        file.read_exact_at(bytes, segment.start).map_err(|error| self.failed(error))
     }
 
     /// An error of this scratch folder.
@@ -113,27 +117,6 @@ impl Scratch {
     }
 }
 
-/// Reads one segment.
-#[derive(Debug)]
-pub struct SegmentReader<'a> {
-    file: &'a File,
-    at: u64,
-    left: u64,
-}
-
-impl Read for SegmentReader<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let wanted = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        let read = self.file.read_at(&mut buffer[..wanted], self.at)?;
-        if read == 0 && wanted > 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        self.at += read as u64;
-        self.left -= read as u64;
-        Ok(read)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,7 +129,7 @@ mod tests {
             (0..10_u8).map(|i| scratch.write(&vec![i; usize::from(i) * 100]).expect("space")).collect();
         for (i, segment) in (0_u8..).zip(segments) {
             let mut back = Vec::new();
-            scratch.read(segment).read_to_end(&mut back).expect("readable");
+            scratch.read(segment, &mut back).expect("readable");
             assert_eq!(back, vec![i; usize::from(i) * 100]);
         }
         assert_eq!(std::fs::read_dir(dir.path()).expect("readable").count(), 0);

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use arrow_schema::ArrowError;
 use stedi_engine::rows::{Reading, StepReading};
 use stedi_engine::scan::Shuffle;
 use stedi_engine::spill::{self, SpillRow};
@@ -19,7 +20,6 @@ pub struct ShuffleStore<'s> {
     scratch: &'s Scratch,
     resident_bytes: AtomicUsize,
     resident_bytes_max: usize,
-    spilling: Mutex<()>,
     error: OnceLock<ScratchError>,
 }
 
@@ -27,15 +27,20 @@ pub struct ShuffleStore<'s> {
 #[derive(Debug)]
 pub struct Lane<T> {
     chunks: Vec<Vec<T>>,
+    chunk_bytes: usize,
     spilled: Vec<Segment>,
     rows: usize,
 }
 
 impl<T> Default for Lane<T> {
     fn default() -> Self {
-        Self { chunks: Vec::new(), spilled: Vec::new(), rows: 0 }
+        Self { chunks: Vec::new(), chunk_bytes: 0, spilled: Vec::new(), rows: 0 }
     }
 }
+
+/// A thread spills so many bytes of chunks at a time: its encoded copy stays small beside what it frees, and threads that
+/// spill at the same time take different pieces.
+pub(crate) const PIECE_BYTES: usize = 1 << 20;
 
 impl<T: SpillRow> Lane<T> {
     /// Number of rows, in memory and spilled.
@@ -43,40 +48,73 @@ impl<T: SpillRow> Lane<T> {
         self.rows
     }
 
-    fn resident_bytes(&self) -> usize {
-        self.chunks.iter().map(chunk_bytes).sum()
-    }
-
     fn push(&mut self, chunk: Vec<T>) {
         self.rows += chunk.len();
+        self.chunk_bytes += chunk_bytes(&chunk);
         self.chunks.push(chunk);
     }
 
-    /// Calls `take` with every chunk. The lane can be visited again.
-    ///
-    /// # Errors
-    /// If spilled chunks cannot be read back.
-    pub fn visit(&self, scratch: &Scratch, mut take: impl FnMut(&[T])) -> Result<(), ScratchError> {
-        self.chunks.iter().for_each(|chunk| take(chunk));
-        self.visit_spilled(scratch, take)
+    /// Takes the chunks that came last, [`PIECE_BYTES`] of them or one.
+    fn take_piece(&mut self) -> Vec<Vec<T>> {
+        let mut bytes = 0;
+        let fitting = self.chunks.iter().rev().take_while(|chunk| {
+            bytes += chunk_bytes(chunk);
+            bytes <= PIECE_BYTES
+        });
+        let taken = fitting.count().clamp(1, self.chunks.len().max(1)).min(self.chunks.len());
+        let piece = self.chunks.split_off(self.chunks.len() - taken);
+        self.chunk_bytes -= piece.iter().map(chunk_bytes).sum::<usize>();
+        piece
     }
 
-    /// Calls `take` with every chunk and frees it.
+    /// Calls `take` with the id of every row.
     ///
     /// # Errors
     /// If spilled chunks cannot be read back.
-    pub fn consume(self, scratch: &Scratch, mut take: impl FnMut(&[T])) -> Result<(), ScratchError> {
-        self.visit_spilled(scratch, &mut take)?;
-        self.chunks.into_iter().for_each(|chunk| take(&chunk));
+    pub fn visit_ids(&self, scratch: &Scratch, mut take: impl FnMut(u32)) -> Result<(), ScratchError> {
+        self.chunks.iter().flatten().for_each(|row| take(row.id()));
+        self.read_spilled(scratch, |segment| spill::read_ids(segment, &mut take))
+    }
+
+    /// Calls `take` with the time of every row, epoch ms.
+    ///
+    /// # Errors
+    /// If spilled chunks cannot be read back.
+    pub fn visit_times(&self, scratch: &Scratch, mut take: impl FnMut(i64)) -> Result<(), ScratchError> {
+        self.chunks.iter().flatten().for_each(|row| take(row.time_ms()));
+        self.read_spilled(scratch, |segment| spill::read_times(segment, &mut take))
+    }
+
+    /// Calls `take` with every row. The lane can be visited again.
+    ///
+    /// # Errors
+    /// If spilled chunks cannot be read back.
+    pub fn visit(&self, scratch: &Scratch, mut take: impl FnMut(&T)) -> Result<(), ScratchError> {
+        self.chunks.iter().flatten().for_each(&mut take);
+        self.read_spilled(scratch, |segment| spill::read(segment, |row| take(&row)))
+    }
+
+    /// Calls `take` with every row and frees its chunk.
+    ///
+    /// # Errors
+    /// If spilled chunks cannot be read back.
+    pub fn consume(self, scratch: &Scratch, mut take: impl FnMut(&T)) -> Result<(), ScratchError> {
+        self.read_spilled(scratch, |segment| spill::read(segment, |row| take(&row)))?;
+        for chunk in self.chunks {
+            chunk.iter().for_each(&mut take);
+        }
         Ok(())
     }
 
-    fn visit_spilled(&self, scratch: &Scratch, mut take: impl FnMut(&[T])) -> Result<(), ScratchError> {
+    fn read_spilled(
+        &self,
+        scratch: &Scratch,
+        mut read: impl FnMut(&[u8]) -> Result<(), ArrowError>,
+    ) -> Result<(), ScratchError> {
+        let mut bytes = Vec::new();
         for segment in &self.spilled {
-            let failed = |error: arrow_schema::ArrowError| scratch.failed(io::Error::other(error));
-            for chunk in spill::read::<T>(io::BufReader::new(scratch.read(*segment))).map_err(failed)? {
-                take(&chunk.map_err(failed)?);
-            }
+            scratch.read(*segment, &mut bytes)?;
+            read(&bytes).map_err(|error| scratch.failed(io::Error::other(error)))?;
         }
         Ok(())
     }
@@ -95,7 +133,6 @@ impl<'s> ShuffleStore<'s> {
             scratch,
             resident_bytes: AtomicUsize::new(0),
             resident_bytes_max,
-            spilling: Mutex::new(()),
             error: OnceLock::new(),
         }
     }
@@ -114,7 +151,7 @@ impl<'s> ShuffleStore<'s> {
     pub fn take(&self, shard: u32) -> (Lane<Reading>, Lane<StepReading>) {
         let readings = std::mem::take(&mut *lock(&self.readings[shard as usize]));
         let steps = std::mem::take(&mut *lock(&self.steps[shard as usize]));
-        self.resident_bytes.fetch_sub(readings.resident_bytes() + steps.resident_bytes(), Ordering::Relaxed);
+        self.resident_bytes.fetch_sub(readings.chunk_bytes + steps.chunk_bytes, Ordering::Relaxed);
         (readings, steps)
     }
 
@@ -133,24 +170,21 @@ impl<'s> ShuffleStore<'s> {
 
     fn put<T: SpillRow>(&self, lanes: &[Mutex<Lane<T>>], shard: u32, chunk: Vec<T>) {
         let added = chunk_bytes(&chunk);
+        // before the chunk can be taken again
+        self.resident_bytes.fetch_add(added, Ordering::Relaxed);
         lock(&lanes[shard as usize]).push(chunk);
-        let resident = self.resident_bytes.fetch_add(added, Ordering::Relaxed) + added;
-        if resident > self.resident_bytes_max && !self.has_failed() {
-            let _one_at_a_time = lock(&self.spilling);
-            while self.resident_bytes.load(Ordering::Relaxed) > self.resident_bytes_max {
-                if let Err(error) = self.spill_largest() {
-                    // the first failure is the one to tell
-                    let _ = self.error.set(error);
-                    return;
-                }
+        while self.resident_bytes.load(Ordering::Relaxed) > self.resident_bytes_max && !self.has_failed() {
+            if let Err(error) = self.spill_piece() {
+                // the first failure is the one to tell
+                let _ = self.error.set(error);
             }
         }
     }
 
-    fn spill_largest(&self) -> Result<(), ScratchError> {
-        let largest = |sizes: Vec<usize>| (0..).zip(sizes).max_by_key(|(_, bytes)| *bytes).unwrap_or((0, 0));
-        let (readings, readings_bytes) = largest(sizes(&self.readings));
-        let (steps, steps_bytes) = largest(sizes(&self.steps));
+    /// Spills a piece of the largest lane.
+    fn spill_piece(&self) -> Result<(), ScratchError> {
+        let (readings, readings_bytes) = largest(&self.readings);
+        let (steps, steps_bytes) = largest(&self.steps);
         if readings_bytes >= steps_bytes {
             self.spill(&self.readings[readings])
         } else {
@@ -160,18 +194,18 @@ impl<'s> ShuffleStore<'s> {
 
     fn spill<T: SpillRow>(&self, lane: &Mutex<Lane<T>>) -> Result<(), ScratchError> {
         fault::point("spill");
-        let mut chunks = std::mem::take(&mut lock(lane).chunks);
-        let freed: usize = chunks.iter().map(chunk_bytes).sum();
-        // in pieces, so that the encoded copy stays small beside what it frees
-        while !chunks.is_empty() {
-            let piece = chunks.split_off(chunks.len().saturating_sub(32));
-            let mut bytes = Vec::new();
-            spill::write(&piece, &mut bytes).map_err(|error| self.scratch.failed(io::Error::other(error)))?;
-            drop(piece);
-            let segment = self.scratch.write(&bytes)?;
-            lock(lane).spilled.push(segment);
+        let piece = lock(lane).take_piece();
+        if piece.is_empty() {
+            // another thread was faster
+            return Ok(());
         }
-        self.resident_bytes.fetch_sub(freed, Ordering::Relaxed);
+        // what is on its way out counts no more: else other threads would spill for it, too
+        self.resident_bytes.fetch_sub(piece.iter().map(chunk_bytes).sum(), Ordering::Relaxed);
+        let mut bytes = Vec::new();
+        spill::write(&piece, &mut bytes).map_err(|error| self.scratch.failed(io::Error::other(error)))?;
+        drop(piece);
+        let segment = self.scratch.write(&bytes)?;
+        lock(lane).spilled.push(segment);
         Ok(())
     }
 }
@@ -186,8 +220,9 @@ impl Shuffle for ShuffleStore<'_> {
     }
 }
 
-fn sizes<T: SpillRow>(lanes: &[Mutex<Lane<T>>]) -> Vec<usize> {
-    lanes.iter().map(|lane| lock(lane).resident_bytes()).collect()
+/// The position of the lane with the most bytes in memory, and how many.
+fn largest<T>(lanes: &[Mutex<Lane<T>>]) -> (usize, usize) {
+    (0..).zip(lanes.iter().map(|lane| lock(lane).chunk_bytes)).max_by_key(|(_, bytes)| *bytes).unwrap_or((0, 0))
 }
 
 /// A thread that panicked while it held a lane left it whole: it only pushes and takes.
@@ -214,12 +249,13 @@ mod tests {
         assert!(scratch.bytes_written() > 0 && store.resident_bytes.load(Ordering::Relaxed) <= 3000);
         let (_, lane) = store.take(1);
         let mut visited = 0;
-        lane.visit(&scratch, |chunk| visited += chunk.len()).expect("readable");
+        lane.visit(&scratch, |_| visited += 1).expect("readable");
         assert_eq!(visited, lane.rows());
-        let mut sizes: Vec<usize> = Vec::new();
-        lane.consume(&scratch, |chunk| sizes.push(chunk.len())).expect("readable");
-        sizes.sort_unstable();
-        assert_eq!(sizes, (1..60).step_by(2).collect::<Vec<_>>());
+        let mut rows: Vec<u32> = Vec::new();
+        lane.consume(&scratch, |row| rows.push(row.serial)).expect("readable");
+        rows.sort_unstable();
+        let expected: Vec<u32> = (1..60).step_by(2).flat_map(|n| std::iter::repeat_n(n, n as usize)).collect();
+        assert_eq!(rows, expected);
     }
 
     #[test]

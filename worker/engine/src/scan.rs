@@ -93,13 +93,34 @@ impl<T> OpenChunks<T> {
     }
 }
 
+/// The name looked up last, and what was found: records come in runs of one name, trusted or not, and comparing with the
+/// last one is cheaper than looking up.
+#[derive(Debug, Default)]
+struct LastName {
+    name: Vec<u8>,
+    id: Option<u32>,
+}
+
+impl LastName {
+    /// What `find` finds for `name`. An empty name is nobody's: no lookup is needed to start with.
+    #[inline]
+    fn resolve(&mut self, name: &[u8], find: impl FnOnce() -> Option<u32>) -> Option<u32> {
+        if self.name != name {
+            self.name.clear();
+            self.name.extend_from_slice(name);
+            self.id = find();
+        }
+        self.id
+    }
+}
+
 /// Scans accelerometer readings: keeps those of trusted customers and sends each to the shards that need it.
 #[derive(Debug)]
 pub struct ReadingScan<'a, S, Q> {
     directory: &'a Directory,
     shuffle: &'a S,
     open: OpenChunks<Reading>,
-    last: Option<u32>,
+    last: LastName,
     /// Whether each user id has a reading.
     pub has_reading: Vec<bool>,
     /// Counts of the current object.
@@ -115,7 +136,7 @@ impl<'a, S: Shuffle, Q: Quarantine> ReadingScan<'a, S, Q> {
             directory,
             shuffle,
             open: OpenChunks::new(directory.shards(), chunk_rows),
-            last: None,
+            last: LastName::default(),
             has_reading: vec![false; directory.user_count()],
             counts: ScanCounts::default(),
             quarantine,
@@ -144,29 +165,21 @@ impl<S: Shuffle, Q: Quarantine> RecordSink for ReadingScan<'_, S, Q> {
 
     #[inline]
     fn accelerometer(&mut self, email: &[u8], time_ms: i64, xyz: [f64; 3]) {
-        // readings come in runs of one user: comparing with the last one is cheaper than a lookup
-        let user = match self.last {
-            Some(last) if self.directory.email(last).as_bytes() == email => last,
-            _ => match self.directory.user(email) {
-                Some(user) => user,
-                None => {
-                    self.counts.filtered += 1;
-                    return;
-                }
-            },
+        let directory = self.directory;
+        let Some(user) = self.last.resolve(email, || directory.user(email)) else {
+            self.counts.filtered += 1;
+            return;
         };
-        self.last = Some(user);
         self.counts.kept += 1;
         self.has_reading[user as usize] = true;
         let reading = Reading::new(user, time_ms, xyz);
-        match self.directory.match_mode() {
+        match directory.match_mode() {
             MatchMode::Customer => {
-                let directory = self.directory;
                 for &shard in directory.shards_of_user(user) {
                     self.send(shard, reading);
                 }
             }
-            MatchMode::Timestamp => self.send(keys::shard_of_time(time_ms, self.directory.shards()), reading),
+            MatchMode::Timestamp => self.send(keys::shard_of_time(time_ms, directory.shards()), reading),
         }
     }
 
@@ -187,7 +200,7 @@ pub struct StepScan<'a, S, Q> {
     curated: &'a [bool],
     shuffle: &'a S,
     open: OpenChunks<StepReading>,
-    last: Option<u32>,
+    last: LastName,
     /// Counts of the current object.
     pub counts: ScanCounts,
     /// Where unreadable records go.
@@ -208,7 +221,7 @@ impl<'a, S: Shuffle, Q: Quarantine> StepScan<'a, S, Q> {
             curated,
             shuffle,
             open: OpenChunks::new(directory.shards(), chunk_rows),
-            last: None,
+            last: LastName::default(),
             counts: ScanCounts::default(),
             quarantine,
         }
@@ -233,19 +246,16 @@ impl<S: Shuffle, Q: Quarantine> RecordSink for StepScan<'_, S, Q> {
 
     #[inline]
     fn step_trainer(&mut self, serial_number: &[u8], time_ms: i64, distance: i64) {
-        let serial = match self.last {
-            Some(last) if self.directory.serial_number(last).as_bytes() == serial_number => Some(last),
-            _ => self.directory.serial(serial_number).filter(|&serial| self.curated[serial as usize]),
-        };
-        let Some(serial) = serial else {
+        let (directory, curated) = (self.directory, self.curated);
+        let find = || directory.serial(serial_number).filter(|&serial| curated[serial as usize]);
+        let Some(serial) = self.last.resolve(serial_number, find) else {
             self.counts.filtered += 1;
             return;
         };
-        self.last = Some(serial);
         self.counts.kept += 1;
-        let shard = match self.directory.match_mode() {
-            MatchMode::Customer => self.directory.shard_of_serial(serial),
-            MatchMode::Timestamp => keys::shard_of_time(time_ms, self.directory.shards()),
+        let shard = match directory.match_mode() {
+            MatchMode::Customer => directory.shard_of_serial(serial),
+            MatchMode::Timestamp => keys::shard_of_time(time_ms, directory.shards()),
         };
         if let Some(full) = self.open.push(shard, StepReading { time_ms, distance, serial }) {
             self.shuffle.put_steps(shard, full);

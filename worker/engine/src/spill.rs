@@ -16,14 +16,17 @@ use crate::rows::{Reading, StepReading};
 
 /// A row that can be spilled.
 pub trait SpillRow: Row + 'static {
-    /// Names and types of the columns; none is ever null.
+    /// Names and types of the columns, id and time first; none is ever null.
     const COLUMNS: &'static [(&'static str, DataType)];
 
     /// The columns of some rows.
     fn to_columns(rows: &[Self]) -> Vec<ArrayRef>;
 
-    /// The rows of a batch with these columns.
-    fn from_columns(batch: &RecordBatch) -> Vec<Self>;
+    /// Calls `take` with each row of a batch with these columns.
+    fn from_columns(batch: &RecordBatch, take: impl FnMut(Self));
+
+    /// Epoch ms.
+    fn time_ms(&self) -> i64;
 }
 
 impl SpillRow for Reading {
@@ -46,11 +49,18 @@ impl SpillRow for Reading {
         ]
     }
 
-    fn from_columns(batch: &RecordBatch) -> Vec<Self> {
+    fn from_columns(batch: &RecordBatch, mut take: impl FnMut(Self)) {
         let users = batch.column(0).as_primitive::<UInt32Type>().values();
         let times = batch.column(1).as_primitive::<Int64Type>().values();
         let [x, y, z] = [2, 3, 4].map(|i| batch.column(i).as_primitive::<Float64Type>().values());
-        (0..batch.num_rows()).map(|i| Self { time_ms: times[i], xyz: [x[i], y[i], z[i]], user: users[i] }).collect()
+        let times_and_xyz = times.iter().zip(x.iter().zip(y).zip(z));
+        for (&user, (&time_ms, ((&x, &y), &z))) in users.iter().zip(times_and_xyz) {
+            take(Self { time_ms, xyz: [x, y, z], user });
+        }
+    }
+
+    fn time_ms(&self) -> i64 {
+        self.time_ms
     }
 }
 
@@ -66,10 +76,16 @@ impl SpillRow for StepReading {
         ]
     }
 
-    fn from_columns(batch: &RecordBatch) -> Vec<Self> {
+    fn from_columns(batch: &RecordBatch, mut take: impl FnMut(Self)) {
         let serials = batch.column(0).as_primitive::<UInt32Type>().values();
         let [times, distances] = [1, 2].map(|i| batch.column(i).as_primitive::<Int64Type>().values());
-        (0..batch.num_rows()).map(|i| Self { time_ms: times[i], distance: distances[i], serial: serials[i] }).collect()
+        for (&serial, (&time_ms, &distance)) in serials.iter().zip(times.iter().zip(distances)) {
+            take(Self { time_ms, distance, serial });
+        }
+    }
+
+    fn time_ms(&self) -> i64 {
+        self.time_ms
     }
 }
 
@@ -88,13 +104,37 @@ pub fn write<T: SpillRow>(chunks: &[Vec<T>], sink: impl Write) -> Result<(), Arr
     writer.finish()
 }
 
-/// Reads back, chunk by chunk, what [`write`] wrote.
+/// Calls `take` with every row that [`write`] wrote.
 ///
 /// # Errors
-/// What `source` returns, or that it is not such a stream.
-pub fn read<T: SpillRow>(source: impl Read) -> Result<impl Iterator<Item = Result<Vec<T>, ArrowError>>, ArrowError> {
-    let reader = StreamReader::try_new(source, None)?;
-    Ok(reader.map(|batch| Ok(T::from_columns(&batch?))))
+/// What `source` returns, or that it is not such a stream; some rows may have been taken by then.
+pub fn read<T: SpillRow>(source: impl Read, mut take: impl FnMut(T)) -> Result<(), ArrowError> {
+    for batch in StreamReader::try_new(source, None)? {
+        T::from_columns(&batch?, &mut take);
+    }
+    Ok(())
+}
+
+/// Calls `take` with the id of every row that [`write`] wrote; the other columns are not decompressed.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_ids(source: impl Read, mut take: impl FnMut(u32)) -> Result<(), ArrowError> {
+    for batch in StreamReader::try_new(source, Some(vec![0]))? {
+        batch?.column(0).as_primitive::<UInt32Type>().values().iter().copied().for_each(&mut take);
+    }
+    Ok(())
+}
+
+/// Calls `take` with the time of every row that [`write`] wrote, epoch ms; the other columns are not decompressed.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_times(source: impl Read, mut take: impl FnMut(i64)) -> Result<(), ArrowError> {
+    for batch in StreamReader::try_new(source, Some(vec![1]))? {
+        batch?.column(0).as_primitive::<Int64Type>().values().iter().copied().for_each(&mut take);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -110,16 +150,22 @@ mod tests {
         ];
         let mut bytes = Vec::new();
         write(&readings, &mut bytes).expect("a Vec takes everything");
-        let back: Vec<Vec<Reading>> =
-            read(bytes.as_slice()).expect("a stream").collect::<Result<_, _>>().expect("whole chunks");
-        assert_eq!(back.len(), 2);
-        assert!(back.iter().flatten().zip(readings.iter().flatten()).all(|(a, b)| a.same(b)));
+        let mut back: Vec<Reading> = Vec::new();
+        read(bytes.as_slice(), |row| back.push(row)).expect("a stream");
+        assert_eq!(back.len(), 3);
+        assert!(back.iter().zip(readings.iter().flatten()).all(|(a, b)| a.same(b)));
+        let (mut users, mut times) = (Vec::new(), Vec::new());
+        read_ids(bytes.as_slice(), |id| users.push(id)).expect("a stream");
+        read_times(bytes.as_slice(), |time_ms| times.push(time_ms)).expect("a stream");
+        assert_eq!(users, [7, u32::MAX, 0]);
+        assert_eq!(times, [i64::MAX, 0, i64::MIN]);
 
         let steps = vec![vec![StepReading { time_ms: 1, distance: NULL_I64, serial: 9 }]];
         let mut bytes = Vec::new();
         write(&steps, &mut bytes).expect("a Vec takes everything");
         let cut = &bytes[..bytes.len() - 20];
-        let back: Result<Vec<Vec<StepReading>>, _> = read(cut).expect("the schema is there").collect();
-        assert!(back.is_err() || back.is_ok_and(|b| b == steps), "a cut stream must not lose rows silently");
+        let mut back: Vec<StepReading> = Vec::new();
+        let read = read(cut, |row| back.push(row));
+        assert!(read.is_err() || back == steps.concat(), "a cut stream must not lose rows silently");
     }
 }

@@ -24,15 +24,15 @@ pub(super) fn cut<'a>(rows: &Rows, count: usize, join: &Join<'a>) -> Result<Opti
         first = first.min(time_ms);
         last = last.max(time_ms);
     };
-    readings.visit(join.scratch, |chunk| chunk.iter().for_each(|r| widen(r.time_ms)))?;
-    steps.visit(join.scratch, |chunk| chunk.iter().for_each(|s| widen(s.time_ms)))?;
+    readings.visit_times(join.scratch, &mut widen)?;
+    steps.visit_times(join.scratch, &mut widen)?;
     if first >= last {
         return Ok(None);
     }
     let bins = Bins { first, width: first.abs_diff(last) / BINS as u64 + 1 };
     let mut sizes = vec![0_usize; BINS];
-    readings.visit(join.scratch, |chunk| chunk.iter().for_each(|r| sizes[bins.of(r.time_ms)] += 1))?;
-    steps.visit(join.scratch, |chunk| chunk.iter().for_each(|s| sizes[bins.of(s.time_ms)] += 1))?;
+    readings.visit_times(join.scratch, |time_ms| sizes[bins.of(time_ms)] += 1)?;
+    steps.visit_times(join.scratch, |time_ms| sizes[bins.of(time_ms)] += 1)?;
     let slice_of_bin = assign(&sizes, count.max(2));
     let slices = slice_of_bin.last().map_or(1, |last| last + 1);
     let mut store = ShuffleStore::new(slices, join.memory.slice_bytes / 4, join.scratch);
@@ -78,26 +78,22 @@ fn distribute(
 ) -> Result<(), WorkError> {
     let slices = store.shards() as usize;
     let mut open: Vec<Vec<Reading>> = vec![Vec::new(); slices];
-    readings.visit(join.scratch, |chunk| {
-        for row in chunk {
-            let slice = slice_of(row.time_ms);
-            let rows = &mut open[slice as usize];
-            rows.push(*row);
-            if rows.len() == CHUNK_ROWS {
-                store.put_readings(slice, std::mem::take(rows));
-            }
+    readings.visit(join.scratch, |row| {
+        let slice = slice_of(row.time_ms);
+        let rows = &mut open[slice as usize];
+        rows.push(*row);
+        if rows.len() == CHUNK_ROWS {
+            store.put_readings(slice, std::mem::take(rows));
         }
     })?;
     (0..).zip(open).filter(|(_, rows)| !rows.is_empty()).for_each(|(slice, rows)| store.put_readings(slice, rows));
     let mut open: Vec<Vec<StepReading>> = vec![Vec::new(); slices];
-    steps.visit(join.scratch, |chunk| {
-        for row in chunk {
-            let slice = slice_of(row.time_ms);
-            let rows = &mut open[slice as usize];
-            rows.push(*row);
-            if rows.len() == CHUNK_ROWS {
-                store.put_steps(slice, std::mem::take(rows));
-            }
+    steps.visit(join.scratch, |row| {
+        let slice = slice_of(row.time_ms);
+        let rows = &mut open[slice as usize];
+        rows.push(*row);
+        if rows.len() == CHUNK_ROWS {
+            store.put_steps(slice, std::mem::take(rows));
         }
     })?;
     (0..).zip(open).filter(|(_, rows)| !rows.is_empty()).for_each(|(slice, rows)| store.put_steps(slice, rows));

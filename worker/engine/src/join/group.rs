@@ -50,31 +50,33 @@ impl<T: Row> GroupedBuilder<T> {
         Self { starts: vec![0; id_count + 2], rows: space, total: 0 }
     }
 
-    /// First pass.
-    pub fn count(&mut self, chunk: &[T]) {
-        for row in chunk {
-            self.starts[row.id() as usize + 2] += 1;
-        }
-        self.total += chunk.len();
+    /// First pass: counts a row of this id.
+    #[inline]
+    pub fn count(&mut self, id: u32) {
+        self.starts[id as usize + 2] += 1;
+        self.total += 1;
     }
 
-    /// Second pass: takes the rows of a chunk that was counted.
+    /// Second pass: takes a row that was counted.
     ///
     /// # Panics
-    /// If a chunk was not counted, or there are 2^32 rows or more.
-    pub fn place(&mut self, chunk: &[T]) {
-        if self.rows.is_empty() && self.total > 0 {
-            assert!(u32::try_from(self.total).is_ok(), "2^32 rows or more in one slice");
-            for i in 1..self.starts.len() {
-                self.starts[i] += self.starts[i - 1];
-            }
-            self.rows.resize(self.total, T::BLANK);
+    /// If it was not counted, or there are 2^32 rows or more.
+    #[inline]
+    pub fn place(&mut self, row: &T) {
+        if self.rows.is_empty() {
+            self.make_room();
         }
-        for row in chunk {
-            let next = &mut self.starts[row.id() as usize + 1];
-            self.rows[*next as usize] = *row;
-            *next += 1;
+        let next = &mut self.starts[row.id() as usize + 1];
+        self.rows[*next as usize] = *row;
+        *next += 1;
+    }
+
+    fn make_room(&mut self) {
+        assert!(u32::try_from(self.total).is_ok(), "2^32 rows or more in one slice");
+        for i in 1..self.starts.len() {
+            self.starts[i] += self.starts[i - 1];
         }
+        self.rows.resize(self.total, T::BLANK);
     }
 
     /// Sorts the rows of each id by `order`.
@@ -217,8 +219,8 @@ mod tests {
 
     fn grouped(chunks: &[&[StepReading]]) -> Grouped<StepReading> {
         let mut builder = GroupedBuilder::new(4, vec![step(9, 9); 3]);
-        chunks.iter().for_each(|c| builder.count(c));
-        chunks.iter().for_each(|c| builder.place(c));
+        chunks.iter().copied().flatten().for_each(|row| builder.count(row.id()));
+        chunks.iter().copied().flatten().for_each(|row| builder.place(row));
         builder.finish(|a, b| a.time_ms.cmp(&b.time_ms))
     }
 
