@@ -217,7 +217,7 @@ impl Decoder {
                 0 => memchr::memchr(b'\n', &bytes[..limit]).map_or(limit, |newline| newline + 1),
                 _ => limit.min(tried * 2),
             };
-            let sync = sync_in(bytes, tried, window);
+            let sync = sync_in(bytes, tried, window, end_of_object);
             let clean = match sync {
                 Some(SyncAt::Newline(at) | SyncAt::Unknown(at)) => at,
                 None => window,
@@ -293,14 +293,15 @@ enum SyncAt {
     Unknown(usize),
 }
 
-/// The first newline in `bytes[from..to]` that makes a sync point, as far as one can tell.
-fn sync_in(bytes: &[u8], from: usize, to: usize) -> Option<SyncAt> {
+/// The first newline in `bytes[from..to]` that makes a sync point, as far as one can tell; at the end of the object one
+/// always can.
+fn sync_in(bytes: &[u8], from: usize, to: usize, end_of_object: bool) -> Option<SyncAt> {
     for newline in memchr::memchr_iter(b'\n', &bytes[from..to]).map(|found| from + found) {
         let behind = bytes[newline + 1..].iter().find(|b| !matches!(b, b' ' | b'\t' | b'\r' | b','));
         match behind {
             Some(b'{') => return Some(SyncAt::Newline(newline)),
-            Some(_) => {}
-            None => return Some(SyncAt::Unknown(newline)),
+            None if !end_of_object => return Some(SyncAt::Unknown(newline)),
+            Some(_) | None => {}
         }
     }
     None

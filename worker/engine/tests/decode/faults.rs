@@ -49,7 +49,8 @@ fn a_line_that_ends_inside_its_record_is_cut_off() {
         r#"{"user":"a","timestamp":1,"#,
     ] {
         assert_eq!(reason_between_lines(bad), CutOff, "{bad}");
-        for ending in ["", "\n", "\r\n"] {
+        // the last two were lost once: a newline with nothing but separators behind it may begin a record, but not here
+        for ending in ["", "\n", "\r\n", "\n ", "\n \r\t"] {
             let object = format!("{GOOD}\n{bad}{ending}");
             for layout in [Lines, Stream] {
                 let rows = decode_as(Accelerometer, layout, object.as_bytes());

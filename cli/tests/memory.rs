@@ -1,0 +1,55 @@
+//! What a run takes when one device owns half of all readings and there is far less memory than readings.
+
+#[path = "scene/scene.rs"]
+#[allow(dead_code, reason = "each test file uses its own share")]
+mod scene;
+
+use std::fmt::Write as _;
+
+use scene::{Scene, assert_code};
+use stedi_lake::CuratedTable;
+
+/// Readings of the one device's owner; as many of everybody else together. In memory they take 40 bytes each.
+const HALF: u32 = 700_000;
+
+/// The other customers.
+const OTHERS: u32 = 50;
+
+#[test]
+fn one_device_with_half_of_all_readings_fits_in_little_memory() {
+    let scene = Scene::empty();
+    let (mut customers, mut readings, mut steps) = (String::new(), String::new(), String::new());
+    for c in 0..=OTHERS {
+        let record = r#""shareWithResearchAsOfDate":1655564444103"#;
+        writeln!(customers, r#"{{"email":"c{c}@example.com","serialNumber":"serial-{c}",{record}}}"#)
+            .expect("a string");
+    }
+    for t in 0..HALF {
+        for c in [0, 1 + t % OTHERS] {
+            let x = f64::from(t % 1013) / 7.0;
+            writeln!(readings, r#"{{"user":"c{c}@example.com","timestamp":{t},"x":{x},"y":-1,"z":0.5}}"#)
+                .expect("a string");
+            if t % 4 == 0 {
+                writeln!(steps, r#"{{"sensorReadingTime":{t},"serialNumber":"serial-{c}","distanceFromObject":7}}"#)
+                    .expect("a string");
+            }
+        }
+    }
+    scene.write("customer/landing/a.json", &customers);
+    scene.write("accelerometer/landing/a.json", &readings);
+    scene.write("step_trainer/landing/a.json", &steps);
+    drop((customers, readings, steps));
+
+    for memory_mib in [64, 96] {
+        let memory = format!("{memory_mib}MiB");
+        let run = scene.run_until("before_commit", &["--force", "--memory", &memory, "--shards", "3"]);
+        let resident = run.resident_kib_max();
+        assert_code(&run.finish(), 0);
+        assert!(resident <= memory_mib << 10, "{resident} KiB resident with --memory {memory}");
+        let rows = CuratedTable::ALL.map(|table| scene.commit().expect("the run committed").tables[&table].rows);
+        let all = u64::from(OTHERS) + 1;
+        let (half, pairs) = (u64::from(HALF), u64::from(HALF.div_ceil(4)));
+        assert_eq!(rows, [all, 2 * half, all, 2 * pairs, 2 * pairs]);
+    }
+    assert_code(&scene.stedi("verify", &[]), 0);
+}
