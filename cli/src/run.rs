@@ -182,6 +182,7 @@ impl Job<'_> {
             MemoryPlan::new(config.memory_bytes, threads, self.options.shards, row_bytes, directory.memory_bytes())
                 .map_err(WorkError::Memory)?;
         let scratch = Scratch::new(&self.scratch_folder());
+        scratch.make_folder().map_err(WorkError::Scratch)?;
         let mut shuffle = ShuffleStore::new(self.options.shards, memory.shuffle_bytes, &scratch);
 
         self.progress.enter(Stage::Accelerometer);

@@ -57,6 +57,14 @@ impl Scratch {
         Self { dir: dir.to_owned(), file: OnceLock::new(), end: AtomicU64::new(0) }
     }
 
+    /// Makes the folder if it is missing, so that one that cannot be used is known before it is needed.
+    ///
+    /// # Errors
+    /// If it is no folder and cannot become one.
+    pub fn make_folder(&self) -> Result<(), ScratchError> {
+        std::fs::create_dir_all(&self.dir).map_err(|error| self.failed(error))
+    }
+
     /// Bytes written so far.
     pub fn bytes_written(&self) -> u64 {
         self.end.load(Ordering::Relaxed)

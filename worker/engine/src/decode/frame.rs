@@ -232,6 +232,8 @@ impl Decoder {
                 Some(SyncAt::Newline(_)) => return bad(Fault::CutOff),
                 _ if end_of_object && window == bytes.len() => return bad(Fault::CutOff),
                 _ if limit < bytes.len() && window == limit => return bad(Fault::CutOff),
+                // whatever follows, it is too far away for these bytes to be kept
+                Some(SyncAt::Unknown(_)) if limit < bytes.len() => return bad(Fault::CutOff),
                 Some(SyncAt::Unknown(_)) => return Outcome::Wait { tried },
                 None if window == limit => return Outcome::Wait { tried: window },
                 None => tried = window,
