@@ -132,6 +132,29 @@ impl Lake {
         place.list(table).await
     }
 
+    /// A landing object that was listed before, perhaps by another process. `key` is relative to the lake, or a whole
+    /// URI where landing lies elsewhere. Nothing is asked of the store yet.
+    ///
+    /// # Errors
+    /// If the key is a URI that names no object.
+    #[expect(clippy::unused_async, reason = "a store that must be asked first would not change its callers")]
+    pub async fn landing_object(
+        &self,
+        table: LandingTable,
+        key: &str,
+        etag: &str,
+        bytes: u64,
+    ) -> Result<LandingObject, OpenError> {
+        let (store, path) = match key.strip_prefix("file://") {
+            Some(path) => (Arc::new(local_store(Path::new("/"), key)?) as Arc<dyn ObjectStore>, path.to_owned()),
+            None => (Arc::clone(&self.store), format!("{}/{key}", self.root)),
+        };
+        // keys are paths as they were listed: nothing in them is to be escaped again
+        let path = object_store::path::Path::parse(path.trim_start_matches('/'))
+            .map_err(|_| OpenError::UnknownScheme(key.to_owned()))?;
+        Ok(LandingObject { table, key: key.to_owned(), etag: etag.to_owned(), bytes, store, path })
+    }
+
     /// The objects below the folder `below`, sorted by path. A folder that is not there holds none.
     ///
     /// # Errors
