@@ -64,6 +64,16 @@ pub fn quarantine_path(run: RunId, name: &str) -> String {
     format!("{}/quarantine/{name}.parquet", run_dir(run))
 }
 
+/// The directory of trusted customers that an attempt of the consent stage wrote. Attempts never share a name.
+pub fn consent_path(run: RunId, attempt: &str) -> String {
+    format!("{}/consent/{attempt}.arrow", run_dir(run))
+}
+
+/// The shuffle file that an attempt of a scan stage wrote. Attempts never share a name.
+pub fn shuffle_path(run: RunId, attempt: &str) -> String {
+    format!("{}/shuffle/{attempt}.arrow", run_dir(run))
+}
+
 /// Whether landing skips an object: a file or folder name below the landing prefix that starts with `_` or `.`.
 pub fn is_hidden(path_below_landing: &str) -> bool {
     path_below_landing.split('/').any(|name| name.starts_with(['_', '.']))

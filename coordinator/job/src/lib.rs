@@ -2,6 +2,7 @@
 
 pub mod invariants;
 pub mod plan;
+pub mod readers;
 pub mod task;
 
 pub use invariants::Violation;
