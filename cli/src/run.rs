@@ -15,12 +15,10 @@ use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime};
 
 use stedi_engine::directory::Directory;
-use stedi_engine::encode::encode_customers;
 use stedi_engine::rows::Reading;
 use stedi_engine::scan::ScanCounts;
 use stedi_job::invariants;
 use stedi_lake::commit::CommitRecord;
-use stedi_lake::consent;
 use stedi_lake::options::{BadRecordLimit, Compression, TableOptions};
 use stedi_lake::report::{RunStatus, RunSummary};
 use stedi_lake::{ConsentPolicy, CuratedTable, LandingTable, MatchMode, RunId};
@@ -31,10 +29,10 @@ use stedi_worker::parts::LakeParts;
 use stedi_worker::progress::{Progress, Stage};
 use stedi_worker::quarantine::{QuarantineStore, QuarantineSummary};
 use stedi_worker::read::LandingReader;
-use stedi_worker::scan::{self, Scan};
+use stedi_worker::scan::{self, Scan, ScanPlan};
 use stedi_worker::scratch::Scratch;
 use stedi_worker::shuffle::ShuffleStore;
-use stedi_worker::{WorkError, fault};
+use stedi_worker::{WorkError, customers, fault};
 
 pub use commit::table_summaries;
 pub use error::RunError;
@@ -162,18 +160,25 @@ impl Job<'_> {
         let wanted = config.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
         let threads = memory::threads(config.memory_bytes, wanted);
         let reader = LandingReader::new(runtime.handle().clone());
-        let scan = |table| Scan {
+        let plan = |table| ScanPlan::of_objects(self.inputs.objects(table), &reader).map_err(WorkError::Read);
+        let scan = |table, plan| Scan {
             table,
             objects: self.inputs.objects(table),
+            plan,
             reader: &reader,
             quarantine,
             progress: self.progress,
+            cancel: self.progress.cancel_flag(),
             threads,
         };
         let mut counts = BTreeMap::new();
 
         self.progress.enter(Stage::Customers);
-        let (directory, customer_counts) = self.read_customers(&scan(LandingTable::Customer))?;
+        let splits = plan(LandingTable::Customer)?;
+        let customer_scan = scan(LandingTable::Customer, &splits);
+        let (trusted, customer_counts) =
+            customers::trusted(&customer_scan, self.options.consent, self.config.memory_bytes)?;
+        let directory = Directory::new(trusted, self.options.shards, self.options.match_mode);
         counts.insert(LandingTable::Customer, customer_counts);
         fault::point("after_customers");
 
@@ -186,16 +191,18 @@ impl Job<'_> {
         let mut shuffle = ShuffleStore::new(self.options.shards, memory.shuffle_bytes, &scratch);
 
         self.progress.enter(Stage::Accelerometer);
+        let splits = plan(LandingTable::Accelerometer)?;
         let (has_reading, reading_counts) =
-            scan::readings(&scan(LandingTable::Accelerometer), &directory, &shuffle, memory.chunk_rows)?;
+            scan::readings(&scan(LandingTable::Accelerometer, &splits), &directory, &shuffle, memory.chunk_rows)?;
         counts.insert(LandingTable::Accelerometer, reading_counts);
         shuffle.check().map_err(WorkError::Scratch)?;
         fault::point("after_accelerometer");
 
         self.progress.enter(Stage::StepTrainer);
         let curated_serials = directory.curated_serials(&has_reading);
-        let step_counts =
-            scan::steps(&scan(LandingTable::StepTrainer), &directory, &curated_serials, &shuffle, memory.chunk_rows)?;
+        let splits = plan(LandingTable::StepTrainer)?;
+        let step_scan = scan(LandingTable::StepTrainer, &splits);
+        let step_counts = scan::steps(&step_scan, &directory, &curated_serials, &shuffle, memory.chunk_rows)?;
         counts.insert(LandingTable::StepTrainer, step_counts);
         shuffle.check().map_err(WorkError::Scratch)?;
         fault::point("after_step_trainer");
@@ -207,7 +214,8 @@ impl Job<'_> {
             .num_threads(threads)
             .build()
             .map_err(|error| RunError::Runtime(std::io::Error::other(error)))?;
-        pool.install(|| self.write_customers(&directory, &has_reading, &parts))?;
+        pool.install(|| customers::write(&directory, &has_reading, self.options.compression, &parts))
+            .map_err(WorkError::Encode)?;
         let stage = Join {
             directory: &directory,
             options: self.options,
@@ -215,40 +223,10 @@ impl Job<'_> {
             scratch: &scratch,
             parts: &parts,
             progress: self.progress,
+            cancel: self.progress.cancel_flag(),
         };
         join(&stage, &shuffle, &pool)?;
         Ok(Curated { counts, parts: parts.into_written() })
-    }
-
-    /// Reads the customers and decides who consents.
-    fn read_customers(&self, scan: &Scan<'_>) -> Result<(Directory, Vec<ScanCounts>), RunError> {
-        let (seen, mut counts) = scan::customers(scan, self.options.consent, self.config.memory_bytes)?;
-        let trusted = seen.finish();
-        for object in &mut counts {
-            object.filtered = std::mem::take(&mut object.kept);
-        }
-        for row in &trusted {
-            let object = &mut counts[row.object as usize];
-            object.filtered -= 1;
-            object.kept += 1;
-        }
-        let records = trusted.into_iter().map(|row| row.record).collect();
-        Ok((Directory::new(records, self.options.shards, self.options.match_mode), counts))
-    }
-
-    fn write_customers(
-        &self,
-        directory: &Directory,
-        has_reading: &[bool],
-        parts: &LakeParts<'_>,
-    ) -> Result<(), WorkError> {
-        let trusted = directory.customers();
-        let compression = self.options.compression;
-        encode_customers(parts, CuratedTable::CustomerTrusted, &trusted.iter().collect::<Vec<_>>(), compression)?;
-        let curated = consent::curated(trusted, |customer| {
-            directory.user(customer.email.as_bytes()).is_some_and(|user| has_reading[user as usize])
-        });
-        Ok(encode_customers(parts, CuratedTable::CustomersCurated, &curated, compression)?)
     }
 
     fn refuse_too_many_bad(

@@ -1,6 +1,6 @@
 //! The join stage: shard by shard, within the memory budget, from the shuffle to the parts.
 
-mod gate;
+pub(crate) mod gate;
 mod slice;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -39,6 +39,8 @@ pub struct Join<'a> {
     pub parts: &'a LakeParts<'a>,
     /// Shows what is going on.
     pub progress: &'a Progress,
+    /// Stops it, once true.
+    pub cancel: &'a AtomicBool,
 }
 
 /// Joins all shards of `shuffle` and writes their parts; `pool` does the computing.
@@ -60,12 +62,10 @@ pub fn join(join: &Join<'_>, shuffle: &ShuffleStore<'_>, pool: &rayon::ThreadPoo
         let mut space = JoinSpace::default();
         while !stop.load(Ordering::Relaxed) {
             let Some(&shard) = shards.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
-            if join.progress.is_cancelled() {
-                return Err(WorkError::Cancelled);
-            }
+            join.check_cancelled()?;
             let (readings, steps) = shuffle.rows(shard);
             let need = join.need(readings, steps).min(join.memory.slice_bytes);
-            let _admitted = gate.enter(need);
+            let _admitted = gate.enter(need, join.cancel).ok_or(WorkError::Cancelled)?;
             pool.install(|| join.shard(shard, shuffle.take(shard), &mut space))?;
             join.progress.shards_done.fetch_add(1, Ordering::Relaxed);
         }
@@ -90,7 +90,8 @@ pub fn join(join: &Join<'_>, shuffle: &ShuffleStore<'_>, pool: &rayon::ThreadPoo
     })
 }
 
-type Rows = (Lane<Reading>, Lane<StepReading>);
+/// The rows of one shard.
+pub(crate) type Rows = (Lane<Reading>, Lane<StepReading>);
 
 /// The encoders of one shard; slices of a shard follow each other in them.
 struct Encoders<'a> {
@@ -100,11 +101,17 @@ struct Encoders<'a> {
 }
 
 impl<'a> Join<'a> {
-    fn need(&self, readings: usize, steps: usize) -> usize {
+    fn check_cancelled(&self) -> Result<(), WorkError> {
+        if self.cancel.load(Ordering::Relaxed) { Err(WorkError::Cancelled) } else { Ok(()) }
+    }
+
+    /// Bytes of memory that joining so many rows at once takes.
+    pub(crate) fn need(&self, readings: usize, steps: usize) -> usize {
         ShardRows::memory_bytes(self.directory, readings, steps) + ENCODE_BYTES_PER_ROW * (readings + steps)
     }
 
-    fn shard(&self, shard: u32, rows: Rows, space: &mut JoinSpace) -> Result<(), WorkError> {
+    /// Joins one shard and writes its parts.
+    pub(crate) fn shard(&self, shard: u32, rows: Rows, space: &mut JoinSpace) -> Result<(), WorkError> {
         let encoder = |table| TableEncoder::new(self.parts, table, shard, self.options.compression);
         let mut encoders = Encoders {
             readings: encoder(CuratedTable::AccelerometerTrusted),
@@ -116,9 +123,7 @@ impl<'a> Join<'a> {
 
     /// Joins the rows at once if they fit, else slice by slice.
     fn shard_or_slices(&self, rows: Rows, space: &mut JoinSpace, encoders: &mut Encoders<'a>) -> Result<(), WorkError> {
-        if self.progress.is_cancelled() {
-            return Err(WorkError::Cancelled);
-        }
+        self.check_cancelled()?;
         let need = self.need(rows.0.rows(), rows.1.rows());
         if need <= self.memory.slice_bytes {
             return self.slice(rows, space, encoders);
@@ -144,11 +149,14 @@ impl<'a> Join<'a> {
         let directory = self.directory;
         let readings = group(readings, directory.user_count(), &mut space.readings, self.scratch)?;
         let steps = group(steps, directory.serial_count(), &mut space.steps, self.scratch)?;
+        self.check_cancelled()?;
         let rows = ShardRows::new(readings, steps, self.options.dedupe);
         rows.write_matches(directory, space, &mut encoders.matches)?;
         encoders.matches.end_part()?;
+        self.check_cancelled()?;
         rows.write_readings(directory, &mut encoders.readings)?;
         encoders.readings.end_part()?;
+        self.check_cancelled()?;
         rows.write_steps(directory, &mut encoders.steps)?;
         encoders.steps.end_part()?;
         rows.leave(space);

@@ -1,10 +1,13 @@
 //! The I/O shell around the engine: reads splits, spills the shuffle, writes parts and quarantine.
 //!
-//! A stage is one function: [`scan::customers`], [`scan::readings`], [`scan::steps`], then [`join::join`]. Between them
-//! stand a [`shuffle::ShuffleStore`] and a [`memory::MemoryPlan`] that bounds both.
+//! A stage is one function: [`customers::trusted`], [`scan::readings`], [`scan::steps`], then [`join::join`]. In one
+//! process a [`shuffle::ShuffleStore`] stands between them and a [`memory::MemoryPlan`] bounds both; of many workers each
+//! has a [`task::Executor`], and what one of them needs of another goes through the lake.
 
+pub mod customers;
 pub mod join;
 pub mod memory;
+mod panics;
 pub mod parts;
 pub mod progress;
 pub mod quarantine;
@@ -12,6 +15,7 @@ pub mod read;
 pub mod scan;
 pub mod scratch;
 pub mod shuffle;
+pub mod task;
 
 pub use stedi_store::fault;
 

@@ -23,7 +23,7 @@ pub const MEMORY_BYTES_MIN: u64 = 64 << 20;
 
 /// Memory that the rows of one shard or slice may take when `--memory` is large: a bound that does not depend on
 /// `--memory` keeps the bytes of the parts independent of it.
-const SLICE_BYTES_MAX: u64 = 192 << 20;
+pub const SLICE_BYTES_MAX: u64 = 192 << 20;
 
 /// The customers do not leave room for the rest.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -70,6 +70,8 @@ pub struct MemoryPlan {
     pub chunk_rows: usize,
     /// Rows being joined and encoded, all threads together.
     pub join_bytes: usize,
+    /// What all tasks of one stage may take where no other stage holds anything in memory.
+    pub stage_bytes: usize,
     /// Rows of one shard being joined; a larger shard is joined in time slices.
     pub slice_bytes: usize,
 }
@@ -107,9 +109,16 @@ impl MemoryPlan {
             shuffle_bytes: share(45).saturating_sub(open_bytes + spilling_bytes),
             chunk_rows,
             join_bytes,
+            stage_bytes: share(90),
             slice_bytes: join_bytes.min(usize::try_from(SLICE_BYTES_MAX).unwrap_or(usize::MAX)),
         })
     }
+}
+
+/// The `--memory` of which [`MemoryPlan::stage_bytes`] are `stage_bytes`.
+pub(crate) fn bytes_for_stage(threads: usize, customer_bytes: usize, stage_bytes: usize) -> u64 {
+    let available = stage_bytes.div_ceil(90).saturating_mul(100) as u64;
+    fixed_bytes(threads) + available.max(customer_bytes as u64) + customer_bytes as u64
 }
 
 /// The default of `--memory`: the smaller of 2 GiB and 70 % of what the process may use.
@@ -166,6 +175,16 @@ mod tests {
                 let used = plan.shuffle_bytes + plan.join_bytes + open;
                 assert!(used as u64 + BASE_BYTES < total || plan.chunk_rows == CHUNK_ROWS_MIN, "{total} {plan:?}");
                 assert!(plan.slice_bytes >= 4 << 20, "{total} {plan:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_stage_fits_the_memory_that_is_asked_for_it() {
+        for stage in [1, 100 << 20, 300 << 20] {
+            for customers in [1 << 20, 200 << 20] {
+                let plan = MemoryPlan::new(bytes_for_stage(4, customers, stage), 4, 7, 40, customers);
+                assert!(plan.expect("customers fit, too").stage_bytes >= stage);
             }
         }
     }

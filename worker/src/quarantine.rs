@@ -13,13 +13,20 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use stedi_engine::decode::{Reject, RejectReason};
 use stedi_engine::scan::Quarantine;
+use stedi_job::task::TaskId;
 use stedi_lake::{LandingTable, RunId, layout};
-use stedi_store::Lake;
+use stedi_store::{Lake, PutNew};
+use tokio::runtime::Handle;
+
+use crate::parts::Existing;
 
 /// A thread writes its rejects when it holds so many bytes of them.
 const FILE_BYTES: usize = 4 << 20;
 
 /// The quarantine of one run: files below [`layout::quarantine_path`].
+///
+/// The files of a task are named by the task, like parts: however often it is attempted, it finds the same records in
+/// the same order, so that its attempts write the same files and none of them counts twice.
 ///
 /// Columns: landing table and object key, byte offset and length in the (decompressed) object, reason, raw bytes. Of a
 /// record longer than 16 MiB, `raw` is the beginning.
@@ -27,6 +34,8 @@ const FILE_BYTES: usize = 4 << 20;
 pub struct QuarantineStore<'a> {
     lake: &'a Lake,
     run: RunId,
+    task: Option<TaskId>,
+    existing: Existing<'a>,
     files: Mutex<Vec<String>>,
     reasons: Mutex<BTreeMap<(LandingTable, String), u64>>,
 }
@@ -43,7 +52,16 @@ pub struct QuarantineSummary {
 impl<'a> QuarantineStore<'a> {
     /// An empty quarantine of `run`.
     pub fn new(lake: &'a Lake, run: RunId) -> Self {
-        Self { lake, run, files: Mutex::default(), reasons: Mutex::default() }
+        Self::named(lake, run, None, Existing::Refused)
+    }
+
+    /// The quarantine of one task of `run`; a file that an earlier attempt wrote is as good.
+    pub fn of_task(lake: &'a Lake, run: RunId, task: TaskId, runtime: &'a Handle) -> Self {
+        Self::named(lake, run, Some(task), Existing::AsGood(runtime))
+    }
+
+    fn named(lake: &'a Lake, run: RunId, task: Option<TaskId>, existing: Existing<'a>) -> Self {
+        Self { lake, run, task, existing, files: Mutex::default(), reasons: Mutex::default() }
     }
 
     /// What is in it so far.
@@ -55,9 +73,14 @@ impl<'a> QuarantineStore<'a> {
         QuarantineSummary { files, reasons }
     }
 
-    fn write(&self, batch: &RecordBatch) -> io::Result<()> {
+    /// Writes file `n` of a group.
+    fn write(&self, batch: &RecordBatch, group: usize, n: u32) -> io::Result<()> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        let path = layout::quarantine_path(self.run, &format!("{:05}", files.len()));
+        let name = match self.task {
+            Some(task) => format!("{task}-{group:05}-{n:03}"),
+            None => format!("{:05}", files.len()),
+        };
+        let path = layout::quarantine_path(self.run, &name);
         let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let mut encoded = Vec::new();
@@ -66,7 +89,10 @@ impl<'a> QuarantineStore<'a> {
         writer.close()?;
         let mut part = self.lake.part_writer(&path)?;
         part.write_all(&encoded)?;
-        part.finish()?;
+        let bytes = part.bytes();
+        if part.finish()? == PutNew::Exists {
+            self.existing.check(self.lake, &path, bytes)?;
+        }
         files.push(path);
         Ok(())
     }
@@ -78,6 +104,9 @@ pub struct QuarantineWriter<'a> {
     store: &'a QuarantineStore<'a>,
     table: LandingTable,
     object: String,
+    group: usize,
+    /// Number of the group's next file.
+    next_n: u32,
     rows: Columns,
     error: Option<io::Error>,
 }
@@ -96,14 +125,24 @@ struct Columns {
 impl<'a> QuarantineWriter<'a> {
     /// A writer for records of `table`.
     pub fn new(store: &'a QuarantineStore<'a>, table: LandingTable) -> Self {
-        Self { store, table, object: String::new(), rows: Columns::default(), error: None }
+        Self { store, table, object: String::new(), group: 0, next_n: 0, rows: Columns::default(), error: None }
     }
 
-    /// The rejects to come are of the object `key`.
-    pub fn enter(&mut self, key: &str) {
+    /// The rejects to come are of the object `key`, read as a part of `group`.
+    ///
+    /// # Errors
+    /// If those of the group before cannot be written.
+    pub fn enter(&mut self, group: usize, key: &str) -> io::Result<()> {
+        if self.group != group {
+            if self.store.task.is_some() {
+                self.flush()?;
+            }
+            (self.group, self.next_n) = (group, 0);
+        }
         if self.object != key {
             key.clone_into(&mut self.object);
         }
+        Ok(())
     }
 
     fn push(&mut self, offset: u64, bytes: u64, reason: &str, raw: &[u8]) {
@@ -148,7 +187,9 @@ impl<'a> QuarantineWriter<'a> {
             Arc::new(rows.raw.finish()),
         ];
         let batch = RecordBatch::try_new(schema(), columns).map_err(io::Error::other)?;
-        self.store.write(&batch)
+        let n = self.next_n;
+        self.next_n += 1;
+        self.store.write(&batch, self.group, n)
     }
 }
 

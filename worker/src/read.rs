@@ -1,15 +1,24 @@
 //! Landing objects as streams of decompressed bytes.
 
+mod ahead;
+
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::{Buf, Bytes};
-use futures::StreamExt;
-use futures::stream::BoxStream;
 use object_store::{GetOptions, GetRange, GetResultPayload, ObjectStore};
 use stedi_store::{LandingObject, StoreError};
 use tokio::runtime::Handle;
+
+use ahead::{CutShort, ReadAhead};
+
+/// What a split asks of a remote store beyond its end, where its last record may go on.
+const OVERREAD_BYTES: u64 = 64 << 10;
+
+/// What is asked for next when that was too little.
+const WINDOW_BYTES: u64 = 1 << 20;
 
 /// Bytes from an object's start that tell its compression and layout.
 pub const SNIFF_BYTES: usize = 64 << 10;
@@ -65,58 +74,83 @@ pub fn compression(start: &[u8]) -> Compression {
 #[derive(Clone, Debug)]
 pub struct LandingReader {
     runtime: Handle,
+    bytes_read: Arc<AtomicU64>,
 }
 
 /// An object's bytes as stored, from some offset on.
-enum Stored {
+struct Stored {
+    bytes: Place,
+    read: Arc<AtomicU64>,
+}
+
+/// Where they come from.
+enum Place {
     File { file: File, at: u64, end: u64 },
-    Stream { runtime: Handle, stream: BoxStream<'static, object_store::Result<Bytes>>, chunk: Bytes },
+    Remote(Remote),
+}
+
+/// A whole object, decompressed as its first bytes say.
+pub struct Opened {
+    /// How it is compressed.
+    pub compression: Compression,
+    /// Whether it is a file, which may change while it is read. What another store sends is of one version.
+    pub is_file: bool,
+    /// Its bytes.
+    pub bytes: Box<dyn Read>,
 }
 
 impl LandingReader {
-    /// A reader whose requests run on `runtime`. Its methods block: call them outside of async code.
+    /// A reader whose requests run on `runtime`, which other threads must drive. Its methods block: call them outside
+    /// of async code.
     pub fn new(runtime: Handle) -> Self {
-        Self { runtime }
+        Self { runtime, bytes_read: Arc::default() }
     }
 
-    /// Opens a plain object at `offset`.
-    ///
-    /// # Errors
-    /// If the object is gone, cannot be read, or is not the version that was listed.
-    pub fn open_at(&self, object: &LandingObject, offset: u64) -> Result<impl Read + use<>, ReadError> {
-        self.stored(object, offset)
+    /// Bytes, as stored, that were read through this reader.
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read.load(Ordering::Relaxed)
+    }
+
+    /// Opens a plain object at `start`; little beyond `end` is wanted. Tells whether it is a file, too.
+    pub(crate) fn open_at(
+        &self,
+        object: &LandingObject,
+        start: u64,
+        end: u64,
+    ) -> Result<(bool, impl Read + use<>), ReadError> {
+        let stored = self.stored(object, start, end)?;
+        Ok((stored.is_file(), stored))
     }
 
     /// Opens a whole object and decompresses it as its first bytes say.
     ///
     /// # Errors
-    /// As [`Self::open_at`].
-    pub fn open(&self, object: &LandingObject) -> Result<(Compression, Box<dyn Read>), ReadError> {
-        let mut stored = self.stored(object, 0)?;
+    /// If the object is gone, cannot be read, or is not the version that was listed.
+    pub fn open(&self, object: &LandingObject) -> Result<Opened, ReadError> {
+        let mut stored = self.stored(object, 0, object.bytes)?;
+        let is_file = stored.is_file();
         let mut magic = Vec::new();
         stored.by_ref().take(4).read_to_end(&mut magic).map_err(|error| failed(object, error))?;
         let compression = compression(&magic);
         let whole = Read::chain(io::Cursor::new(magic), stored);
         let buffered = |whole| BufReader::with_capacity(1 << 17, whole);
-        Ok((
-            compression,
-            match compression {
-                Compression::None => Box::new(whole),
-                Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(buffered(whole))),
-                Compression::Zstd => Box::new(
-                    zstd::stream::read::Decoder::with_buffer(buffered(whole)).map_err(|error| failed(object, error))?,
-                ),
-            },
-        ))
+        let bytes: Box<dyn Read> = match compression {
+            Compression::None => Box::new(whole),
+            Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(buffered(whole))),
+            Compression::Zstd => Box::new(
+                zstd::stream::read::Decoder::with_buffer(buffered(whole)).map_err(|error| failed(object, error))?,
+            ),
+        };
+        Ok(Opened { compression, is_file, bytes })
     }
 
     /// The first bytes of an object as stored, [`SNIFF_BYTES`] unless it is shorter.
     ///
     /// # Errors
-    /// As [`Self::open_at`].
+    /// If the object is gone, cannot be read, or is not the version that was listed.
     pub fn start(&self, object: &LandingObject) -> Result<Vec<u8>, ReadError> {
         let mut start = Vec::new();
-        self.stored(object, 0)?
+        self.stored(object, 0, 1)?
             .take(SNIFF_BYTES as u64)
             .read_to_end(&mut start)
             .map_err(|error| failed(object, error))?;
@@ -131,15 +165,20 @@ impl LandingReader {
         self.get(object, GetOptions { head: true, ..GetOptions::default() }).map(|_| ())
     }
 
-    fn stored(&self, object: &LandingObject, offset: u64) -> Result<Stored, ReadError> {
-        let range = (offset > 0).then_some(GetRange::Offset(offset));
-        let result = self.get(object, GetOptions { range, ..GetOptions::default() })?;
-        Ok(match result.payload {
-            GetResultPayload::File(file, _) => Stored::File { file, at: offset, end: object.bytes },
-            GetResultPayload::Stream(stream) => {
-                Stored::Stream { runtime: self.runtime.clone(), stream, chunk: Bytes::new() }
-            }
-        })
+    fn stored(&self, object: &LandingObject, start: u64, end: u64) -> Result<Stored, ReadError> {
+        let end = end.saturating_add(OVERREAD_BYTES).min(object.bytes);
+        let result = self.get(object, GetOptions { range: range(object, start, end), ..GetOptions::default() })?;
+        let bytes = match result.payload {
+            GetResultPayload::File(file, _) => Place::File { file, at: start, end: object.bytes },
+            GetResultPayload::Stream(stream) => Place::Remote(Remote {
+                reader: self.clone(),
+                object: object.clone(),
+                at: start,
+                window_end: end,
+                ahead: ReadAhead::new(&self.runtime, stream),
+            }),
+        };
+        Ok(Stored { bytes, read: Arc::clone(&self.bytes_read) })
     }
 
     fn get(&self, object: &LandingObject, options: GetOptions) -> Result<object_store::GetResult, ReadError> {
@@ -156,34 +195,64 @@ impl LandingReader {
     }
 }
 
+fn range(object: &LandingObject, start: u64, end: u64) -> Option<GetRange> {
+    (start > 0 || end < object.bytes).then_some(GetRange::Bounded(start..end))
+}
+
+impl Stored {
+    fn is_file(&self) -> bool {
+        matches!(self.bytes, Place::File { .. })
+    }
+}
+
 impl Read for Stored {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::File { file, at, end } => {
-                let left = usize::try_from(*end - *at).unwrap_or(usize::MAX);
-                let wanted = buffer.len().min(left);
-                if wanted == 0 {
-                    return Ok(0);
-                }
-                let read = file.read_at(&mut buffer[..wanted], *at)?;
-                if read == 0 {
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, Shrunk));
-                }
-                *at += read as u64;
-                Ok(read)
-            }
-            Self::Stream { runtime, stream, chunk } => {
-                while chunk.is_empty() {
-                    match runtime.block_on(stream.next()) {
-                        Some(next) => *chunk = next?,
-                        None => return Ok(0),
-                    }
-                }
-                let read = buffer.len().min(chunk.len());
-                chunk.copy_to_slice(&mut buffer[..read]);
-                Ok(read)
-            }
+        let read = match &mut self.bytes {
+            Place::File { file, at, end } => read_file(file, at, *end, buffer)?,
+            Place::Remote(remote) => remote.read(buffer)?,
+        };
+        self.read.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+fn read_file(file: &File, at: &mut u64, end: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    let left = usize::try_from(end - *at).unwrap_or(usize::MAX);
+    let wanted = buffer.len().min(left);
+    if wanted == 0 {
+        return Ok(0);
+    }
+    let read = file.read_at(&mut buffer[..wanted], *at)?;
+    if read == 0 {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, Shrunk));
+    }
+    *at += read as u64;
+    Ok(read)
+}
+
+/// An object elsewhere, asked for window by window; the bytes of a window arrive while earlier ones are decoded.
+struct Remote {
+    reader: LandingReader,
+    object: LandingObject,
+    at: u64,
+    window_end: u64,
+    ahead: ReadAhead,
+}
+
+impl Remote {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.window_end && self.at < self.object.bytes {
+            self.window_end = (self.at + WINDOW_BYTES).min(self.object.bytes);
+            let options = GetOptions { range: range(&self.object, self.at, self.window_end), ..GetOptions::default() };
+            let result = self.reader.get(&self.object, options).map_err(io::Error::other)?;
+            self.ahead = ReadAhead::new(&self.reader.runtime, result.into_stream());
         }
+        let read = self.ahead.read(buffer)?;
+        if read == 0 && !buffer.is_empty() && self.at < self.window_end {
+            return Err(io::Error::new(io::ErrorKind::ConnectionReset, CutShort));
+        }
+        self.at += read as u64;
+        Ok(read)
     }
 }
 
@@ -197,7 +266,9 @@ pub(crate) fn is_damage(compression: Compression, error: &io::Error) -> bool {
     let inner = error.get_ref();
     compression != Compression::None
         && error.raw_os_error().is_none()
-        && !inner.is_some_and(|e| e.is::<Shrunk>() || e.is::<object_store::Error>())
+        && !inner.is_some_and(|e| {
+            e.is::<Shrunk>() || e.is::<CutShort>() || e.is::<ReadError>() || e.is::<object_store::Error>()
+        })
 }
 
 /// The error of an object that could not be read to its end.
@@ -206,6 +277,10 @@ pub(crate) fn failed(object: &LandingObject, source: io::Error) -> ReadError {
     if source.get_ref().is_some_and(|e| e.is::<Shrunk>()) {
         return ReadError::Changed { key };
     }
+    let source = match source.downcast::<ReadError>() {
+        Ok(error) => return error,
+        Err(source) => source,
+    };
     ReadError::Io { key, source }
 }
 
@@ -222,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_remote_object_reads_from_any_offset_and_not_once_it_changed() {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
         let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let path = Path::from("a.json");
         let put = |text: &'static str| {
@@ -239,12 +314,34 @@ mod tests {
         };
         let reader = LandingReader::new(runtime.handle().clone());
         let mut text = String::new();
-        let mut from_three = reader.open_at(&object, 3).expect("readable");
+        let (is_file, mut from_three) = reader.open_at(&object, 3, 5).expect("readable");
         from_three.read_to_string(&mut text).expect("readable");
-        assert_eq!(text, "3456789");
+        assert_eq!((is_file, text.as_str()), (false, "3456789"));
+        assert_eq!(reader.bytes_read(), 7);
         assert!(reader.check_unchanged(&object).is_ok());
         put("0123456780");
         assert!(matches!(reader.check_unchanged(&object), Err(ReadError::Changed { .. })));
         assert!(matches!(reader.start(&object), Err(ReadError::Changed { .. })));
+    }
+
+    #[test]
+    fn a_remote_split_reads_on_beyond_its_window() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let path = Path::from("a.json");
+        let bytes: Vec<u8> = (0..3 * WINDOW_BYTES).map(|i| (i % 251) as u8).collect();
+        let put = runtime.block_on(store.put(&path, PutPayload::from(bytes.clone()))).expect("memory takes it");
+        let object = LandingObject {
+            table: LandingTable::Customer,
+            key: "a.json".into(),
+            etag: put.e_tag.expect("memory has etags"),
+            bytes: bytes.len() as u64,
+            store,
+            path,
+        };
+        let reader = LandingReader::new(runtime.handle().clone());
+        let mut read = Vec::new();
+        reader.open_at(&object, 10, 20).expect("readable").1.read_to_end(&mut read).expect("readable");
+        assert!(read == bytes[10..]);
     }
 }

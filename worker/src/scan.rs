@@ -2,22 +2,25 @@
 
 mod split;
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use stedi_engine::decode::RecordSink;
 use stedi_engine::directory::Directory;
-use stedi_engine::scan::{CustomerScan, ReadingScan, ScanCounts, StepScan};
+use stedi_engine::scan::{CustomerScan, ReadingScan, ScanCounts, Shuffle, StepScan};
+use stedi_job::Split;
 use stedi_lake::consent::TrustedCustomers;
 use stedi_lake::{ConsentPolicy, LandingTable};
 use stedi_store::LandingObject;
 
 use crate::WorkError;
 use crate::memory::TooLittleMemory;
+use crate::panics;
 use crate::progress::Progress;
 use crate::quarantine::{QuarantineStore, QuarantineWriter};
 use crate::read::LandingReader;
-use crate::shuffle::ShuffleStore;
-use split::{ObjectSplit, SplitDecoder};
+use split::SplitDecoder;
+pub use split::{ScanPlan, is_splittable};
 
 /// What every scan needs.
 #[derive(Clone, Copy, Debug)]
@@ -26,12 +29,16 @@ pub struct Scan<'a> {
     pub table: LandingTable,
     /// Its landing objects.
     pub objects: &'a [LandingObject],
+    /// What to read of them.
+    pub plan: &'a ScanPlan,
     /// Opens them.
     pub reader: &'a LandingReader,
     /// Takes the records that cannot be read.
     pub quarantine: &'a QuarantineStore<'a>,
     /// Shows what is going on.
     pub progress: &'a Progress,
+    /// Stops it, once true.
+    pub cancel: &'a AtomicBool,
     /// How many threads.
     pub threads: usize,
 }
@@ -56,8 +63,8 @@ pub fn customers(
         };
         while let Some(split) = work.next()? {
             sink.object = u32::try_from(split.object).unwrap_or(u32::MAX);
-            sink.quarantine.enter(work.key(&split));
-            work.decode(&split, &mut sink, |sink| std::mem::take(&mut sink.counts))?;
+            sink.quarantine.enter(work.group, work.key(split)).map_err(WorkError::Quarantine)?;
+            work.decode(split, &mut sink, |sink| std::mem::take(&mut sink.counts))?;
             TooLittleMemory::check(memory_bytes, scan.threads, sink.customers.memory_bytes())?;
         }
         let customers = sink.customers;
@@ -73,18 +80,18 @@ pub fn customers(
 ///
 /// # Errors
 /// As [`customers`], or if the shuffle cannot be spilled.
-pub fn readings(
+pub fn readings<S: Shuffle + Sync>(
     scan: &Scan<'_>,
     directory: &Directory,
-    shuffle: &ShuffleStore<'_>,
+    shuffle: &S,
     chunk_rows: usize,
 ) -> Result<(Vec<bool>, Vec<ScanCounts>), WorkError> {
     let (seen, counts) = scan.run(|work| {
         let mut quarantine = work.quarantine();
         let mut sink = ReadingScan::new(directory, shuffle, chunk_rows, &mut quarantine);
         while let Some(split) = work.next()? {
-            sink.quarantine.enter(work.key(&split));
-            work.decode(&split, &mut sink, |sink| std::mem::take(&mut sink.counts))?;
+            sink.quarantine.enter(work.group, work.key(split)).map_err(WorkError::Quarantine)?;
+            work.decode(split, &mut sink, |sink| std::mem::take(&mut sink.counts))?;
             if shuffle.has_failed() {
                 break;
             }
@@ -105,19 +112,19 @@ pub fn readings(
 ///
 /// # Errors
 /// As [`readings`].
-pub fn steps(
+pub fn steps<S: Shuffle + Sync>(
     scan: &Scan<'_>,
     directory: &Directory,
     curated: &[bool],
-    shuffle: &ShuffleStore<'_>,
+    shuffle: &S,
     chunk_rows: usize,
 ) -> Result<Vec<ScanCounts>, WorkError> {
     let (_, counts) = scan.run(|work| {
         let mut quarantine = work.quarantine();
         let mut sink = StepScan::new(directory, curated, shuffle, chunk_rows, &mut quarantine);
         while let Some(split) = work.next()? {
-            sink.quarantine.enter(work.key(&split));
-            work.decode(&split, &mut sink, |sink| std::mem::take(&mut sink.counts))?;
+            sink.quarantine.enter(work.group, work.key(split)).map_err(WorkError::Quarantine)?;
+            work.decode(split, &mut sink, |sink| std::mem::take(&mut sink.counts))?;
             if shuffle.has_failed() {
                 break;
             }
@@ -135,20 +142,28 @@ impl<'a> Scan<'a> {
         &self,
         body: impl Fn(&mut Work<'_, 'a>) -> Result<T, WorkError> + Sync,
     ) -> Result<(Vec<T>, Vec<ScanCounts>), WorkError> {
-        let splits = split::plan(self.objects, self.reader)?;
-        let shared = Shared { splits, next: AtomicUsize::new(0), stop: AtomicBool::new(false) };
+        let shared = Shared { next: AtomicUsize::new(0), stop: AtomicBool::new(false) };
+        let one = || {
+            let mut work = Work::new(self, &shared);
+            let outcome = body(&mut work);
+            shared.stop.fetch_or(outcome.is_err(), Ordering::Relaxed);
+            outcome.map(|value| (value, work.counts))
+        };
+        let quiet = panics::is_quiet();
         let outcomes = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..self.threads)
+            let others = 1..self.threads.min(self.plan.groups.len());
+            let others: Vec<_> = others
                 .map(|_| {
                     scope.spawn(|| {
-                        let mut work = Work::new(self, &shared);
-                        let outcome = body(&mut work);
-                        shared.stop.fetch_or(outcome.is_err(), Ordering::Relaxed);
-                        outcome.map(|value| (value, work.counts))
+                        panics::set_quiet(quiet);
+                        one()
                     })
                 })
                 .collect();
-            threads.into_iter().map(|t| t.join().unwrap_or_else(|p| std::panic::resume_unwind(p))).collect::<Vec<_>>()
+            let mut outcomes = vec![one()];
+            outcomes
+                .extend(others.into_iter().map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))));
+            outcomes
         });
         let mut values = Vec::new();
         let mut counts = vec![ScanCounts::default(); self.objects.len()];
@@ -162,15 +177,16 @@ impl<'a> Scan<'a> {
                 sum.quarantined += added.quarantined;
             }
         }
-        if self.progress.is_cancelled() {
-            return Err(WorkError::Cancelled);
-        }
+        self.check_cancelled()?;
         Ok((values, counts))
+    }
+
+    fn check_cancelled(&self) -> Result<(), WorkError> {
+        if self.cancel.load(Ordering::Relaxed) { Err(WorkError::Cancelled) } else { Ok(()) }
     }
 }
 
 struct Shared {
-    splits: Vec<ObjectSplit>,
     next: AtomicUsize,
     stop: AtomicBool,
 }
@@ -180,12 +196,15 @@ struct Work<'w, 'a> {
     scan: &'w Scan<'a>,
     shared: &'w Shared,
     decoder: SplitDecoder,
+    /// Number of the group being read, and what is left of it.
+    group: usize,
+    left: Range<usize>,
     counts: Vec<(usize, ScanCounts)>,
 }
 
 impl<'w, 'a> Work<'w, 'a> {
     fn new(scan: &'w Scan<'a>, shared: &'w Shared) -> Self {
-        Self { scan, shared, decoder: SplitDecoder::new(), counts: Vec::new() }
+        Self { scan, shared, decoder: SplitDecoder::new(), group: 0, left: 0..0, counts: Vec::new() }
     }
 
     fn quarantine(&self) -> QuarantineWriter<'a> {
@@ -193,21 +212,23 @@ impl<'w, 'a> Work<'w, 'a> {
     }
 
     /// The next split, none if all are taken or another thread has failed.
-    fn next(&mut self) -> Result<Option<ObjectSplit>, WorkError> {
-        if self.scan.progress.is_cancelled() {
-            return Err(WorkError::Cancelled);
-        }
+    fn next(&mut self) -> Result<Option<&'a Split>, WorkError> {
+        self.scan.check_cancelled()?;
         if self.shared.stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let next = self.shared.next.fetch_add(1, Ordering::Relaxed);
-        Ok(self.shared.splits.get(next).cloned())
+        while self.left.is_empty() {
+            self.group = self.shared.next.fetch_add(1, Ordering::Relaxed);
+            let Some(group) = self.scan.plan.groups.get(self.group) else { return Ok(None) };
+            self.left = group.clone();
+        }
+        Ok(self.left.next().map(|split| &self.scan.plan.splits[split]))
     }
 
     /// Decodes a split into `sink` and adds up what `take_counts` takes out of it.
     fn decode<S: RecordSink>(
         &mut self,
-        split: &ObjectSplit,
+        split: &Split,
         sink: &mut S,
         take_counts: impl Fn(&mut S) -> ScanCounts,
     ) -> Result<(), WorkError> {
@@ -219,7 +240,7 @@ impl<'w, 'a> Work<'w, 'a> {
         Ok(())
     }
 
-    fn key(&self, split: &ObjectSplit) -> &'a str {
+    fn key(&self, split: &Split) -> &'a str {
         &self.scan.objects[split.object].key
     }
 }

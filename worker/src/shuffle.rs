@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arrow_schema::ArrowError;
+use bytes::Bytes;
 use stedi_engine::rows::{Reading, StepReading};
 use stedi_engine::scan::Shuffle;
 use stedi_engine::spill::{self, SpillRow};
@@ -23,18 +24,19 @@ pub struct ShuffleStore<'s> {
     error: OnceLock<ScratchError>,
 }
 
-/// The chunks of one kind and shard.
+/// The rows of one kind and shard: chunks, and IPC streams of chunks in memory and in scratch.
 #[derive(Debug)]
 pub struct Lane<T> {
     chunks: Vec<Vec<T>>,
     chunk_bytes: usize,
+    encoded: Vec<Bytes>,
     spilled: Vec<Segment>,
     rows: usize,
 }
 
 impl<T> Default for Lane<T> {
     fn default() -> Self {
-        Self { chunks: Vec::new(), chunk_bytes: 0, spilled: Vec::new(), rows: 0 }
+        Self { chunks: Vec::new(), chunk_bytes: 0, encoded: Vec::new(), spilled: Vec::new(), rows: 0 }
     }
 }
 
@@ -67,13 +69,25 @@ impl<T: SpillRow> Lane<T> {
         piece
     }
 
+    /// Takes an IPC stream of `rows` rows that stays in memory.
+    pub(crate) fn push_encoded(&mut self, stream: Bytes, rows: usize) {
+        self.rows += rows;
+        self.encoded.push(stream);
+    }
+
+    /// Takes an IPC stream of `rows` rows that is in scratch.
+    pub(crate) fn push_spilled(&mut self, segment: Segment, rows: usize) {
+        self.rows += rows;
+        self.spilled.push(segment);
+    }
+
     /// Calls `take` with the id of every row.
     ///
     /// # Errors
     /// If spilled chunks cannot be read back.
     pub fn visit_ids(&self, scratch: &Scratch, mut take: impl FnMut(u32)) -> Result<(), ScratchError> {
         self.chunks.iter().flatten().for_each(|row| take(row.id()));
-        self.read_spilled(scratch, |segment| spill::read_ids(segment, &mut take))
+        self.read_streams(scratch, |segment| spill::read_ids(segment, &mut take))
     }
 
     /// Calls `take` with the time of every row, epoch ms.
@@ -82,7 +96,7 @@ impl<T: SpillRow> Lane<T> {
     /// If spilled chunks cannot be read back.
     pub fn visit_times(&self, scratch: &Scratch, mut take: impl FnMut(i64)) -> Result<(), ScratchError> {
         self.chunks.iter().flatten().for_each(|row| take(row.time_ms()));
-        self.read_spilled(scratch, |segment| spill::read_times(segment, &mut take))
+        self.read_streams(scratch, |segment| spill::read_times(segment, &mut take))
     }
 
     /// Calls `take` with every row. The lane can be visited again.
@@ -91,7 +105,7 @@ impl<T: SpillRow> Lane<T> {
     /// If spilled chunks cannot be read back.
     pub fn visit(&self, scratch: &Scratch, mut take: impl FnMut(&T)) -> Result<(), ScratchError> {
         self.chunks.iter().flatten().for_each(&mut take);
-        self.read_spilled(scratch, |segment| spill::read(segment, |row| take(&row)))
+        self.read_streams(scratch, |segment| spill::read(segment, |row| take(&row)))
     }
 
     /// Calls `take` with every row and frees its chunk.
@@ -99,22 +113,26 @@ impl<T: SpillRow> Lane<T> {
     /// # Errors
     /// If spilled chunks cannot be read back.
     pub fn consume(self, scratch: &Scratch, mut take: impl FnMut(&T)) -> Result<(), ScratchError> {
-        self.read_spilled(scratch, |segment| spill::read(segment, |row| take(&row)))?;
+        self.read_streams(scratch, |segment| spill::read(segment, |row| take(&row)))?;
         for chunk in self.chunks {
             chunk.iter().for_each(&mut take);
         }
         Ok(())
     }
 
-    fn read_spilled(
+    fn read_streams(
         &self,
         scratch: &Scratch,
         mut read: impl FnMut(&[u8]) -> Result<(), ArrowError>,
     ) -> Result<(), ScratchError> {
+        let failed = |error| scratch.failed(io::Error::other(error));
+        for stream in &self.encoded {
+            read(stream).map_err(failed)?;
+        }
         let mut bytes = Vec::new();
         for segment in &self.spilled {
             scratch.read(*segment, &mut bytes)?;
-            read(&bytes).map_err(|error| scratch.failed(io::Error::other(error)))?;
+            read(&bytes).map_err(failed)?;
         }
         Ok(())
     }
@@ -161,11 +179,6 @@ impl<'s> ShuffleStore<'s> {
     /// That failure.
     pub fn check(&mut self) -> Result<(), ScratchError> {
         self.error.take().map_or(Ok(()), Err)
-    }
-
-    /// Whether a spill has failed: there is no use in going on.
-    pub fn has_failed(&self) -> bool {
-        self.error.get().is_some()
     }
 
     fn put<T: SpillRow>(&self, lanes: &[Mutex<Lane<T>>], shard: u32, chunk: Vec<T>) {
@@ -217,6 +230,10 @@ impl Shuffle for ShuffleStore<'_> {
 
     fn put_steps(&self, shard: u32, chunk: Vec<StepReading>) {
         self.put(&self.steps, shard, chunk);
+    }
+
+    fn has_failed(&self) -> bool {
+        self.error.get().is_some()
     }
 }
 

@@ -70,7 +70,7 @@ fn decode(
     object: &LandingObject,
     send: &mut impl FnMut(&Collected) -> Result<bool>,
 ) -> Result<bool> {
-    let (_, mut source) = reader.open(object).map_err(external)?;
+    let mut source = reader.open(object).map_err(external)?.bytes;
     let mut waiting = Vec::new();
     let mut rows = Collected::default();
     let mut ended = fill(&mut source, &mut waiting, SNIFF_BYTES)?;

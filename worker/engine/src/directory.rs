@@ -3,11 +3,15 @@
 //! A *user id* is the rank of an e-mail among the distinct e-mails of customer_trusted in byte order, a *serial id* the
 //! rank of a serial number among its distinct serial numbers: comparing ids compares the strings.
 
+mod object;
+
 use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use stedi_lake::{Customer, MatchMode, keys};
+
+pub use object::{CustomersError, decode_customers_object, encode_customers_object};
 
 /// Trusted customers, indexed. Immutable; shared by all threads of a scan and a join.
 #[derive(Debug)]

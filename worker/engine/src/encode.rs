@@ -18,6 +18,7 @@ use stedi_lake::CuratedTable;
 use stedi_lake::options::Compression;
 
 pub(crate) use columns::Emit;
+pub(crate) use customers::columns as customer_columns;
 pub use customers::encode_customers;
 pub use table::{PART_BYTES_TARGET, ROW_GROUP_ROWS, TableEncoder};
 

@@ -19,6 +19,8 @@ pub trait Shuffle {
     fn put_readings(&self, shard: u32, chunk: Vec<Reading>);
     /// Takes a chunk of step trainer readings of `shard`.
     fn put_steps(&self, shard: u32, chunk: Vec<StepReading>);
+    /// Whether a chunk could not be kept: there is no use in going on.
+    fn has_failed(&self) -> bool;
 }
 
 /// How many records of an object went where: `rows = kept + filtered + quarantined`.

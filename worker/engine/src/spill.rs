@@ -10,6 +10,7 @@ use arrow_ipc::CompressionType;
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use arrow_schema::{ArrowError, DataType, Field, Schema};
+use stedi_lake::checksum;
 
 use crate::join::Row;
 use crate::rows::{Reading, StepReading};
@@ -137,6 +138,37 @@ pub fn read_times(source: impl Read, mut take: impl FnMut(i64)) -> Result<(), Ar
     Ok(())
 }
 
+/// Rows of a record batch of a segment: chunks are put together, for many shards make small ones.
+const SEGMENT_BATCH_ROWS: usize = 1 << 14;
+
+/// The rows of one shard as they travel between workers: an IPC stream and a [seal](stedi_lake::checksum) that opens for
+/// the same shard and the same kind of rows only.
+///
+/// # Errors
+/// If Arrow refuses; rows of fixed size always fit.
+pub fn seal_segment<T: SpillRow>(shard: u32, chunks: Vec<Vec<T>>) -> Result<Vec<u8>, ArrowError> {
+    let mut batches: Vec<Vec<T>> = Vec::new();
+    for chunk in chunks {
+        match batches.last_mut() {
+            Some(last) if last.len() + chunk.len() <= SEGMENT_BATCH_ROWS => last.extend_from_slice(&chunk),
+            _ => batches.push(chunk),
+        }
+    }
+    let mut bytes = Vec::new();
+    write(&batches, &mut bytes)?;
+    checksum::seal(&mut bytes, seed::<T>(shard));
+    Ok(bytes)
+}
+
+/// The IPC stream in a segment, `None` if the segment is damaged, of another shard or of another kind of rows.
+pub fn unseal_segment<T: SpillRow>(shard: u32, segment: &[u8]) -> Option<&[u8]> {
+    checksum::unseal(segment, seed::<T>(shard))
+}
+
+fn seed<T: SpillRow>(shard: u32) -> u64 {
+    (T::COLUMNS.len() as u64) << 32 | u64::from(shard)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,5 +199,18 @@ mod tests {
         let mut back: Vec<StepReading> = Vec::new();
         let read = read(cut, |row| back.push(row));
         assert!(read.is_err() || back == steps.concat(), "a cut stream must not lose rows silently");
+    }
+    #[test]
+    fn a_segment_opens_for_its_shard_and_kind() {
+        let rows: Vec<Reading> = (0..40_000).map(|i| Reading::new(i % 7, i64::from(i), [0.5; 3])).collect();
+        let chunks: Vec<Vec<Reading>> = [&rows[..9], &rows[9..20], &rows[20..]].map(<[Reading]>::to_vec).to_vec();
+        let segment = seal_segment(3, chunks).expect("rows fit");
+        let stream = unseal_segment::<Reading>(3, &segment).expect("whole");
+        let mut back: Vec<Reading> = Vec::new();
+        read(stream, |row| back.push(row)).expect("a stream");
+        assert!(back.len() == rows.len() && back.iter().zip(&rows).all(|(a, b)| a.same(b)));
+        assert!(
+            unseal_segment::<Reading>(2, &segment).is_none() && unseal_segment::<StepReading>(3, &segment).is_none()
+        );
     }
 }

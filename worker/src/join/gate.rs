@@ -1,10 +1,15 @@
 //! Lets joins in as long as their memory fits.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long a cancelled join may wait on.
+const CANCEL_LOOKED_AT: Duration = Duration::from_millis(50);
 
 /// A budget that threads share. One is always let in, however much it needs.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(crate) struct Gate {
     total: usize,
     taken: Mutex<usize>,
     freed: Condvar,
@@ -12,25 +17,27 @@ pub(super) struct Gate {
 
 /// A share of the budget, until dropped.
 #[derive(Debug)]
-pub(super) struct Admitted<'g> {
+pub(crate) struct Admitted<'g> {
     gate: &'g Gate,
     share: usize,
 }
 
 impl Gate {
-    pub(super) fn new(total: usize) -> Self {
+    pub(crate) fn new(total: usize) -> Self {
         Self { total, taken: Mutex::new(0), freed: Condvar::new() }
     }
 
-    /// Waits until `share` fits beside what others have taken.
-    pub(super) fn enter(&self, share: usize) -> Admitted<'_> {
-        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut taken = self
-            .freed
-            .wait_while(taken, |taken| *taken > 0 && *taken + share > self.total)
-            .unwrap_or_else(PoisonError::into_inner);
+    /// Waits until `share` fits beside what others have taken; `None` if cancelled before.
+    pub(crate) fn enter(&self, share: usize, cancel: &AtomicBool) -> Option<Admitted<'_>> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        while *taken > 0 && *taken + share > self.total {
+            if cancel.load(Ordering::Relaxed) {
+                return None;
+            }
+            taken = self.freed.wait_timeout(taken, CANCEL_LOOKED_AT).unwrap_or_else(PoisonError::into_inner).0;
+        }
         *taken += share;
-        Admitted { gate: self, share }
+        Some(Admitted { gate: self, share })
     }
 }
 

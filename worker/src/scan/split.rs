@@ -5,12 +5,12 @@ use std::ops::Range;
 use std::sync::atomic::Ordering;
 
 use stedi_engine::decode::{self, Decoder, Layout, RECORD_BYTES_MAX, RecordSink, Reject, RejectReason};
-use stedi_job::plan;
+use stedi_job::{Split, plan};
 use stedi_store::LandingObject;
 
 use super::Scan;
 use crate::WorkError;
-use crate::read::{self, Compression, LandingReader, ReadError, SNIFF_BYTES};
+use crate::read::{self, Compression, LandingReader, Opened, ReadError, SNIFF_BYTES};
 
 /// Landing bytes of a split: large enough to forget its overhead, small enough to keep all threads busy to the end.
 const SPLIT_BYTES: u64 = 16 << 20;
@@ -18,32 +18,52 @@ const SPLIT_BYTES: u64 = 16 << 20;
 /// Bytes of a read: they should stay in the level 2 cache until they are decoded.
 const READ_BYTES: usize = 256 << 10;
 
-/// A split of one object.
-#[derive(Clone, Debug)]
-pub(super) struct ObjectSplit {
-    /// Position in the list of landing objects.
-    pub(super) object: usize,
-    bytes: Range<u64>,
+/// What a scan reads, in the order in which it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScanPlan {
+    pub(super) splits: Vec<Split>,
+    /// Ranges of splits that one thread reads in one go.
+    pub(super) groups: Vec<Range<usize>>,
 }
 
-impl ObjectSplit {
-    fn is_whole(&self) -> bool {
-        self.bytes == (0..u64::MAX)
+impl ScanPlan {
+    /// All of `objects`. Large ones are looked into to learn whether they can be split.
+    ///
+    /// # Errors
+    /// If an object cannot be read.
+    pub fn of_objects(objects: &[LandingObject], reader: &LandingReader) -> Result<Self, ReadError> {
+        let mut splits = Vec::new();
+        for (i, object) in objects.iter().enumerate() {
+            let splittable = object.bytes > SPLIT_BYTES && is_splittable(object, reader)?;
+            splits.extend(plan::splits(i, object.bytes, splittable, SPLIT_BYTES));
+        }
+        let groups = (0..splits.len()).map(|i| i..i + 1).collect();
+        Ok(Self { splits, groups })
+    }
+
+    /// These splits of `objects`, put together until they have the size of a large one: the groups, and so the files of
+    /// the quarantine, do not depend on the number of threads.
+    pub(crate) fn of_splits(splits: Vec<Split>, objects: &[LandingObject]) -> Self {
+        let mut groups = Vec::new();
+        let (mut start, mut bytes) = (0, 0);
+        for (i, split) in splits.iter().enumerate() {
+            bytes += split.bytes.end.min(objects[split.object].bytes).saturating_sub(split.bytes.start);
+            if bytes >= SPLIT_BYTES || i + 1 == splits.len() {
+                groups.push(start..i + 1);
+                (start, bytes) = (i + 1, 0);
+            }
+        }
+        Self { splits, groups }
     }
 }
 
-/// The splits of all objects. Large ones are looked into to learn whether they can be split.
-pub(super) fn plan(objects: &[LandingObject], reader: &LandingReader) -> Result<Vec<ObjectSplit>, ReadError> {
-    let mut splits = Vec::new();
-    for (i, object) in objects.iter().enumerate() {
-        let splittable = object.bytes > SPLIT_BYTES && {
-            let start = reader.start(object)?;
-            read::compression(&start) == Compression::None && decode::sniff(&start) == Layout::Lines
-        };
-        let of_object = plan::splits(i, object.bytes, splittable, SPLIT_BYTES);
-        splits.extend(of_object.into_iter().map(|s| ObjectSplit { object: s.object, bytes: s.bytes }));
-    }
-    Ok(splits)
+/// Whether an object may be read in several splits: it is neither compressed nor anything but a record a line.
+///
+/// # Errors
+/// If the object cannot be read.
+pub fn is_splittable(object: &LandingObject, reader: &LandingReader) -> Result<bool, ReadError> {
+    let start = reader.start(object)?;
+    Ok(read::compression(&start) == Compression::None && decode::sniff(&start) == Layout::Lines)
 }
 
 /// Decodes splits, one after the other, through a buffer of its own.
@@ -64,12 +84,12 @@ impl SplitDecoder {
         &mut self,
         scan: &Scan<'_>,
         object: &LandingObject,
-        split: &ObjectSplit,
+        split: &Split,
         sink: &mut impl RecordSink,
     ) -> Result<(), WorkError> {
         self.waiting = 0..0;
-        if split.is_whole() {
-            let (compression, mut source) = scan.reader.open(object)?;
+        let is_file = if split.bytes == (0..u64::MAX) {
+            let Opened { compression, is_file, bytes: mut source } = scan.reader.open(object)?;
             let mut ended = false;
             while !ended && self.waiting.len() < SNIFF_BYTES {
                 ended = match self.fill(&mut source) {
@@ -82,12 +102,17 @@ impl SplitDecoder {
             let layout = decode::sniff(&self.buffer[self.waiting.clone()]);
             let decoder = Decoder::new(scan.table, layout, 0..u64::MAX);
             self.drain(scan, object, compression, source, decoder, sink)?;
+            is_file
         } else {
             let decoder = Decoder::new(scan.table, Layout::Lines, split.bytes.clone());
-            let source = scan.reader.open_at(object, decoder.input_offset())?;
+            let (is_file, source) = scan.reader.open_at(object, decoder.input_offset(), split.bytes.end)?;
             self.drain(scan, object, Compression::None, source, decoder, sink)?;
+            is_file
+        };
+        if is_file {
+            scan.reader.check_unchanged(object)?;
         }
-        Ok(scan.reader.check_unchanged(object)?)
+        Ok(())
     }
 
     fn drain(
@@ -110,9 +135,7 @@ impl SplitDecoder {
             if progress.done || ended {
                 break;
             }
-            if scan.progress.is_cancelled() {
-                return Err(WorkError::Cancelled);
-            }
+            scan.check_cancelled()?;
             match self.fill(&mut source) {
                 Ok(read) => ended = read == 0,
                 Err(error) if read::is_damage(compression, &error) => {

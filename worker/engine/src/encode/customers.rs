@@ -51,7 +51,8 @@ fn write(
     Ok(writer.bytes_written() as u64)
 }
 
-fn columns(rows: &[&Customer]) -> Vec<ArrayRef> {
+/// The columns of either customer table.
+pub(crate) fn columns(rows: &[&Customer]) -> Vec<ArrayRef> {
     fn text<'c>(rows: &[&'c Customer], of: impl Fn(&'c Customer) -> Option<&'c str>) -> ArrayRef {
         Arc::new(rows.iter().map(|customer| of(customer)).collect::<StringArray>())
     }

@@ -1,0 +1,190 @@
+//! Attempts of tasks: work in, names of objects and numbers out.
+//!
+//! What a task needs of another one it reads from the lake, and what another one needs of it it writes there. So no
+//! worker holds anything that is missed when it is gone. An attempt writes under names of its own (directory, shuffle),
+//! or the same bytes as any other attempt of its task (parts, quarantine); nothing is ever overwritten.
+
+mod consent;
+mod cost;
+mod failure;
+mod join;
+mod scan;
+mod segments;
+mod shared;
+mod shuffle_file;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use stedi_engine::rows::Reading;
+use stedi_job::task::{AttemptId, FailureClass, RunContext, TaskCost, TaskOutput, Work};
+use stedi_lake::LandingTable;
+use stedi_store::Lake;
+use tokio::runtime::Handle;
+
+use crate::join::gate::Gate;
+use crate::memory::MemoryPlan;
+use crate::panics;
+use crate::parts::LakeParts;
+use crate::progress::Progress;
+use crate::{WorkError, customers};
+use cost::CpuMeter;
+pub use failure::TaskError;
+use shared::{Shared, SharedDirectory};
+
+/// Executes attempts of one run's tasks in one worker process.
+pub struct Executor {
+    lake: Lake,
+    context: RunContext,
+    memory_bytes: u64,
+    slots: usize,
+    scratch: PathBuf,
+    runtime: Handle,
+    pool: rayon::ThreadPool,
+    shared: Shared,
+    spaces: join::Spaces,
+    cpu: CpuMeter,
+    progress: Progress,
+}
+
+/// One attempt being executed, and what it has cost so far.
+struct Attempt<'a> {
+    id: AttemptId,
+    cancel: &'a AtomicBool,
+    cost: TaskCost,
+}
+
+impl Executor {
+    /// An executor that takes up to `memory_bytes` for up to `slots` attempts at a time. `scratch` is the folder for
+    /// what does not fit in memory. Requests run on `runtime`, which other threads must drive.
+    ///
+    /// # Errors
+    /// If there are no threads or the scratch folder cannot be made.
+    pub fn new(
+        lake: Lake,
+        context: RunContext,
+        memory_bytes: u64,
+        slots: usize,
+        scratch: PathBuf,
+        runtime: Handle,
+    ) -> Result<Self, TaskError> {
+        let slots = slots.max(1);
+        std::fs::create_dir_all(&scratch).map_err(|error| {
+            let text = format!("failed to make scratch folder {}; name another with --scratch", scratch.display());
+            TaskError::new(FailureClass::Permanent, text).caused_by(&error)
+        })?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(slots)
+            .start_handler(|_| panics::set_quiet(true))
+            .build()
+            .map_err(|error| {
+                TaskError::new(FailureClass::Permanent, "failed to start threads".to_owned()).caused_by(&error)
+            })?;
+        Ok(Self {
+            lake,
+            context,
+            memory_bytes,
+            slots,
+            scratch,
+            runtime,
+            pool,
+            shared: Shared::default(),
+            spaces: join::Spaces::default(),
+            cpu: CpuMeter::default(),
+            progress: Progress::default(),
+        })
+    }
+
+    /// What all attempts have read so far, those that failed too.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Runs one attempt to its end. `cancel` is looked at often. Several attempts may run at once, one a slot.
+    ///
+    /// Blocks: for threads that compute, never for those of the runtime.
+    ///
+    /// # Errors
+    /// If the attempt fails; then nothing that it wrote counts. A panic is such an error, told by its place alone.
+    pub fn execute(
+        &self,
+        attempt: AttemptId,
+        work: &Work,
+        cancel: &AtomicBool,
+    ) -> Result<(TaskOutput, TaskCost), TaskError> {
+        let started = std::time::Instant::now();
+        let cpu = self.cpu.start();
+        let outcome = panics::catch(|| {
+            let mut attempt = Attempt { id: attempt, cancel, cost: TaskCost::default() };
+            let output = self.perform(&mut attempt, work)?;
+            Ok((output, attempt.cost))
+        });
+        let cpu_ms = cpu.end_ms();
+        let (output, mut cost) = outcome.unwrap_or_else(|place| {
+            Err(TaskError::new(FailureClass::Panic, format!("the task panicked at {place}; please report this")))
+        })?;
+        cost.cpu_ms = cpu_ms;
+        cost.wall_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok((output, cost))
+    }
+
+    fn perform(&self, attempt: &mut Attempt<'_>, work: &Work) -> Result<TaskOutput, TaskError> {
+        attempt.check_cancelled()?;
+        match work {
+            Work::Consent { splits } => self.consent(attempt, splits),
+            Work::ScanAccelerometer { splits, directory } => {
+                let directory = self.directory(attempt, directory)?;
+                self.scan(attempt, LandingTable::Accelerometer, splits, &directory, None)
+            }
+            Work::ScanStepTrainer { splits, directory, readers } => {
+                let directory = self.directory(attempt, directory)?;
+                let readers = self.readers(attempt, readers, &directory)?;
+                self.scan(attempt, LandingTable::StepTrainer, splits, &directory, Some(&readers.curated_serials))
+            }
+            Work::JoinShard { shard, directory, readings, steps } => {
+                let directory = self.directory(attempt, directory)?;
+                self.join_shard(attempt, *shard, &directory, readings, steps)
+            }
+            Work::WriteCustomers { directory, readers } => {
+                let directory = self.directory(attempt, directory)?;
+                let readers = self.readers(attempt, readers, &directory)?;
+                let parts = LakeParts::of_task(&self.lake, self.context.run_id, &self.runtime);
+                let compression = self.context.options.compression;
+                let written = self
+                    .pool
+                    .install(|| customers::write(&directory.customers, &readers.has_reading, compression, &parts));
+                written.map_err(WorkError::Encode)?;
+                attempt.cost.rows += directory.customers.customers().len() as u64;
+                Ok(attempt.parts(parts))
+            }
+        }
+    }
+
+    /// How memory is divided beside this directory.
+    fn memory(&self, directory: &SharedDirectory) -> Result<MemoryPlan, TaskError> {
+        let shards = self.context.options.shards;
+        let held = directory.customers.memory_bytes();
+        let plan = MemoryPlan::new(self.memory_bytes, self.slots, shards, size_of::<Reading>(), held)
+            .map_err(WorkError::Memory)?;
+        let slice_bytes = usize::try_from(self.context.slice_bytes).unwrap_or(usize::MAX);
+        Ok(MemoryPlan { slice_bytes, ..plan })
+    }
+
+    fn gate(&self, memory: &MemoryPlan) -> &Gate {
+        self.shared.gate(memory.stage_bytes)
+    }
+}
+
+impl Attempt<'_> {
+    fn check_cancelled(&self) -> Result<(), TaskError> {
+        if self.cancel.load(Ordering::Relaxed) { Err(WorkError::Cancelled.into()) } else { Ok(()) }
+    }
+
+    /// The output of a task that wrote parts.
+    fn parts(&mut self, parts: LakeParts<'_>) -> TaskOutput {
+        let mut written = parts.into_written();
+        written.sort_unstable_by(|(table, a), (other, b)| table.cmp(other).then_with(|| a.path.cmp(&b.path)));
+        self.cost.written_bytes += written.iter().map(|(_, part)| part.bytes).sum::<u64>();
+        TaskOutput::Parts(written)
+    }
+}

@@ -1,0 +1,146 @@
+//! The join stage: the segments of one shard to its parts.
+
+use std::sync::{Mutex, PoisonError};
+
+use stedi_engine::join::JoinSpace;
+use stedi_engine::rows::{Reading, StepReading};
+use stedi_job::task::{FailureClass, SegmentRef, TaskOutput};
+
+use super::segments::FETCH_BYTES;
+use super::shared::SharedDirectory;
+use super::{Attempt, Executor, TaskError};
+use crate::WorkError;
+use crate::join::Join;
+use crate::memory;
+use crate::parts::LakeParts;
+use crate::scratch::Scratch;
+
+/// Requests of one attempt that are under way at a time, at most.
+const FETCHES_AT_ONCE_MAX: usize = 4;
+
+/// Memory that joins leave to later ones.
+#[derive(Debug, Default)]
+pub(super) struct Spaces(Mutex<Vec<JoinSpace>>);
+
+impl Spaces {
+    fn take(&self) -> JoinSpace {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn put_back(&self, space: JoinSpace) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(space);
+    }
+}
+
+/// How one join uses its share of the memory, in bytes.
+#[derive(Debug, PartialEq, Eq)]
+struct JoinShare {
+    /// Rows being joined, and those of slices.
+    rows: usize,
+    /// Requests under way.
+    at_once: usize,
+    /// Segments that stay in memory as they came; the others go to scratch.
+    hold: usize,
+}
+
+impl JoinShare {
+    /// The share of a join that needs `need` bytes for all its rows at once, with `encoded` bytes of segments, where
+    /// `slots` joins divide `total` bytes; `None` if that is too little for it alone.
+    fn new(need: usize, encoded: usize, slice_bytes: usize, total: usize, slots: usize) -> Option<Self> {
+        let rows = Self::rows(need, slice_bytes);
+        let left = total.checked_sub(rows).filter(|left| *left >= fetch_bytes())?;
+        let fair = total / slots;
+        let at_once = (fair / 8).min(left) / fetch_bytes();
+        let at_once = at_once.clamp(1, FETCHES_AT_ONCE_MAX);
+        let hold = encoded.min(fair.saturating_sub(rows + at_once * fetch_bytes()));
+        Some(Self { rows, at_once, hold })
+    }
+
+    fn rows(need: usize, slice_bytes: usize) -> usize {
+        let slices = if need > slice_bytes { slice_bytes / 4 } else { 0 };
+        need.min(slice_bytes).saturating_add(slices)
+    }
+
+    fn bytes(&self) -> usize {
+        self.rows + self.at_once * fetch_bytes() + self.hold
+    }
+}
+
+fn fetch_bytes() -> usize {
+    usize::try_from(FETCH_BYTES).unwrap_or(usize::MAX)
+}
+
+fn sum(segments: &[SegmentRef], of: impl Fn(&SegmentRef) -> u64) -> usize {
+    usize::try_from(segments.iter().map(of).sum::<u64>()).unwrap_or(usize::MAX)
+}
+
+impl Executor {
+    pub(super) fn join_shard(
+        &self,
+        attempt: &mut Attempt<'_>,
+        shard: u32,
+        directory: &SharedDirectory,
+        readings: &[SegmentRef],
+        steps: &[SegmentRef],
+    ) -> Result<TaskOutput, TaskError> {
+        let memory = self.memory(directory)?;
+        let parts = LakeParts::of_task(&self.lake, self.context.run_id, &self.runtime);
+        let scratch = Scratch::new(&self.scratch);
+        let join = Join {
+            directory: &directory.customers,
+            options: &self.context.options,
+            memory: &memory,
+            scratch: &scratch,
+            parts: &parts,
+            progress: &self.progress,
+            cancel: attempt.cancel,
+        };
+        let (reading_rows, step_rows) = (sum(readings, |s| s.rows), sum(steps, |s| s.rows));
+        let encoded = sum(readings, |s| s.bytes) + sum(steps, |s| s.bytes);
+        let need = join.need(reading_rows, step_rows);
+        let share = JoinShare::new(need, encoded, memory.slice_bytes, memory.stage_bytes, self.slots)
+            .ok_or_else(|| self.too_large(shard, JoinShare::rows(need, memory.slice_bytes), directory))?;
+        let gate = self.gate(&memory);
+        let _admitted = gate.enter(share.bytes(), attempt.cancel).ok_or(WorkError::Cancelled)?;
+
+        let mut hold = share.hold;
+        let readings = self.fetch::<Reading>(attempt, shard, readings, share.at_once, &scratch, &mut hold)?;
+        let steps = self.fetch::<StepReading>(attempt, shard, steps, share.at_once, &scratch, &mut hold)?;
+        attempt.cost.rows += (reading_rows + step_rows) as u64;
+        let mut space = self.spaces.take();
+        self.pool.install(|| join.shard(shard, (readings, steps), &mut space))?;
+        self.spaces.put_back(space);
+        Ok(attempt.parts(parts))
+    }
+
+    fn too_large(&self, shard: u32, row_bytes: usize, directory: &SharedDirectory) -> TaskError {
+        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        let join_bytes = row_bytes.saturating_add(fetch_bytes());
+        let wanted = memory::bytes_for_stage(self.slots, directory.customers.memory_bytes(), join_bytes);
+        let text = format!(
+            "joining shard {shard} takes {} MiB at once, for which this worker's --memory {}MiB is too little; give at \
+             least {}MiB",
+            mib(join_bytes as u64),
+            mib(self.memory_bytes),
+            mib(wanted)
+        );
+        TaskError::new(FailureClass::OutOfMemory, text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_of_a_fair_share_holds_segments() {
+        let mib = |n: usize| n << 20;
+        let share = JoinShare::new(mib(100), mib(60), mib(192), mib(1024), 2);
+        assert_eq!(share, Some(JoinShare { rows: mib(100), at_once: 4, hold: mib(60) }));
+        let sliced = JoinShare::new(mib(1000), mib(600), mib(192), mib(1024), 2);
+        assert_eq!(sliced, Some(JoinShare { rows: mib(240), at_once: 4, hold: mib(512 - 240 - 16) }));
+        let poor = JoinShare::new(mib(1000), mib(600), mib(192), mib(250), 4);
+        assert_eq!(poor, Some(JoinShare { rows: mib(240), at_once: 1, hold: 0 }));
+        assert_eq!(JoinShare::new(mib(1000), mib(600), mib(192), mib(243), 4), None);
+    }
+}

@@ -1,0 +1,139 @@
+//! The scan stages: landing splits to one shuffle file.
+
+use std::collections::BTreeMap;
+
+use stedi_engine::rows::{Reading, StepReading};
+use stedi_engine::scan::ScanCounts;
+use stedi_engine::spill::SpillRow;
+use stedi_job::Split;
+use stedi_job::task::{ObjectCounts, ObjectSplit, TaskOutput};
+use stedi_lake::{LandingTable, layout};
+use stedi_store::LandingObject;
+
+use super::shared::SharedDirectory;
+use super::shuffle_file::ShuffleFile;
+use super::{Attempt, Executor, TaskError};
+use crate::WorkError;
+use crate::quarantine::QuarantineStore;
+use crate::read::LandingReader;
+use crate::scan::{self, Scan, ScanPlan};
+
+/// What a task reads of landing.
+pub(super) struct Landing {
+    table: LandingTable,
+    objects: Vec<LandingObject>,
+    /// The plan's number of each object, ascending.
+    numbers: Vec<u32>,
+    plan: ScanPlan,
+}
+
+impl Landing {
+    /// What became of each object's records, under the plan's numbers; adds the rows to the cost.
+    pub(super) fn counts(&self, attempt: &mut Attempt<'_>, counts: Vec<ScanCounts>) -> Vec<ObjectCounts> {
+        let counts = self.numbers.iter().zip(counts);
+        let counts = counts.map(|(&object, ScanCounts { kept, filtered, quarantined })| {
+            attempt.cost.rows += kept + filtered + quarantined;
+            ObjectCounts { object, kept, filtered, quarantined }
+        });
+        counts.collect()
+    }
+}
+
+impl Executor {
+    pub(super) fn landing(&self, table: LandingTable, splits: &[ObjectSplit]) -> Result<Landing, TaskError> {
+        let mut by_number: BTreeMap<u32, LandingObject> = BTreeMap::new();
+        for ObjectSplit { object, key, etag, object_bytes, .. } in splits {
+            if !by_number.contains_key(object) {
+                let opened = self.lake.landing_object(table, key, etag, *object_bytes);
+                by_number.insert(*object, self.runtime.block_on(opened)?);
+            }
+        }
+        let (numbers, objects): (Vec<u32>, Vec<LandingObject>) = by_number.into_iter().unzip();
+        let of_object = |split: &ObjectSplit| {
+            let object = numbers.partition_point(|number| *number < split.object);
+            Split { object, bytes: split.range.clone() }
+        };
+        let plan = ScanPlan::of_splits(splits.iter().map(of_object).collect(), &objects);
+        Ok(Landing { table, objects, numbers, plan })
+    }
+
+    /// Runs `body` with a scan of `landing` and accounts for the bytes it reads.
+    pub(super) fn with_scan<T>(
+        &self,
+        attempt: &mut Attempt<'_>,
+        landing: &Landing,
+        threads: usize,
+        body: impl FnOnce(&Scan<'_>) -> Result<T, WorkError>,
+    ) -> Result<T, TaskError> {
+        let reader = LandingReader::new(self.runtime.clone());
+        let quarantine = QuarantineStore::of_task(&self.lake, self.context.run_id, attempt.id.task, &self.runtime);
+        let scan = Scan {
+            table: landing.table,
+            objects: &landing.objects,
+            plan: &landing.plan,
+            reader: &reader,
+            quarantine: &quarantine,
+            progress: &self.progress,
+            cancel: attempt.cancel,
+            threads,
+        };
+        let outcome = body(&scan);
+        attempt.cost.read_bytes += reader.bytes_read();
+        Ok(outcome?)
+    }
+
+    /// Scans accelerometer readings, or step readings of `curated` serial ids.
+    pub(super) fn scan(
+        &self,
+        attempt: &mut Attempt<'_>,
+        table: LandingTable,
+        splits: &[ObjectSplit],
+        directory: &SharedDirectory,
+        curated: Option<&[bool]>,
+    ) -> Result<TaskOutput, TaskError> {
+        let landing = self.landing(table, splits)?;
+        let memory = self.memory(directory)?;
+        let customers = &directory.customers;
+        match curated {
+            None => {
+                let shuffle = self.shuffle_file::<Reading>(attempt, memory.shuffle_bytes);
+                let (has_reading, counts) = self.with_scan(attempt, &landing, 1, |scan| {
+                    scan::readings(scan, customers, &shuffle, memory.chunk_rows)
+                })?;
+                let readers = (0..).zip(has_reading).filter(|(_, has)| *has).map(|(user, _)| user).collect();
+                let counts = landing.counts(attempt, counts);
+                self.finish_scan(attempt, shuffle, readers, counts)
+            }
+            Some(curated) => {
+                let shuffle = self.shuffle_file::<StepReading>(attempt, memory.shuffle_bytes);
+                let counts = self.with_scan(attempt, &landing, 1, |scan| {
+                    scan::steps(scan, customers, curated, &shuffle, memory.chunk_rows)
+                })?;
+                let counts = landing.counts(attempt, counts);
+                self.finish_scan(attempt, shuffle, Vec::new(), counts)
+            }
+        }
+    }
+
+    fn shuffle_file<T: SpillRow>(&self, attempt: &Attempt<'_>, shuffle_bytes: usize) -> ShuffleFile<'_, T> {
+        let path = layout::shuffle_path(self.context.run_id, &attempt.id.to_string());
+        ShuffleFile::new(&self.lake, path, self.context.options.shards, shuffle_bytes / self.slots)
+    }
+
+    fn finish_scan<T: SpillRow>(
+        &self,
+        attempt: &mut Attempt<'_>,
+        shuffle: ShuffleFile<'_, T>,
+        readers: Vec<u32>,
+        counts: Vec<ObjectCounts>,
+    ) -> Result<TaskOutput, TaskError> {
+        let path = shuffle.path().to_owned();
+        let written = shuffle.finish(attempt.cancel)?;
+        if written.is_taken {
+            return Err(self.taken(&path));
+        }
+        attempt.cost.written_bytes += written.bytes;
+        let shuffle = (written.bytes > 0).then_some(path);
+        Ok(TaskOutput::Scan { shuffle, segments: written.segments, readers, counts })
+    }
+}
