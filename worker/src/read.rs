@@ -1,24 +1,19 @@
 //! Landing objects as streams of decompressed bytes.
 
 mod ahead;
+mod source;
 
-use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use object_store::{GetOptions, GetRange, GetResultPayload, ObjectStore};
+use object_store::GetOptions;
 use stedi_store::{LandingObject, StoreError};
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
-use ahead::{CutShort, ReadAhead};
-
-/// What a split asks of a remote store beyond its end, where its last record may go on.
-const OVERREAD_BYTES: u64 = 64 << 10;
-
-/// What is asked for next when that was too little.
-const WINDOW_BYTES: u64 = 1 << 20;
+use ahead::CutShort;
+use source::Source;
 
 /// Bytes from an object's start that tell its compression and layout.
 pub const SNIFF_BYTES: usize = 64 << 10;
@@ -77,16 +72,14 @@ pub struct LandingReader {
     bytes_read: Arc<AtomicU64>,
 }
 
-/// An object's bytes as stored, from some offset on.
-struct Stored {
-    bytes: Place,
-    read: Arc<AtomicU64>,
-}
+/// An object that is being opened while others are read.
+#[derive(Debug)]
+pub(crate) struct Opening(JoinHandle<Result<Source, ReadError>>);
 
-/// Where they come from.
-enum Place {
-    File { file: File, at: u64, end: u64 },
-    Remote(Remote),
+/// An object's bytes as stored, from some offset on, counted.
+struct Stored {
+    source: Source,
+    read: Arc<AtomicU64>,
 }
 
 /// A whole object, decompressed as its first bytes say.
@@ -111,15 +104,22 @@ impl LandingReader {
         self.bytes_read.load(Ordering::Relaxed)
     }
 
-    /// Opens a plain object at `start`; little beyond `end` is wanted. Tells whether it is a file, too.
+    /// Begins to open an object at `start`, of which little beyond `end` is wanted.
+    pub(crate) fn begin(&self, object: &LandingObject, start: u64, end: u64) -> Opening {
+        Opening(self.runtime.spawn(source::open(self.runtime.clone(), object.clone(), start, end)))
+    }
+
+    /// Opens a plain object at `start`, of which little beyond `end` is wanted, or ends what was begun with the same.
+    /// Tells whether it is a file, too.
     pub(crate) fn open_at(
         &self,
         object: &LandingObject,
         start: u64,
         end: u64,
+        begun: Option<Opening>,
     ) -> Result<(bool, impl Read + use<>), ReadError> {
-        let stored = self.stored(object, start, end)?;
-        Ok((stored.is_file(), stored))
+        let stored = self.stored(object, start, end, begun)?;
+        Ok((stored.source.is_file(), stored))
     }
 
     /// Opens a whole object and decompresses it as its first bytes say.
@@ -127,8 +127,13 @@ impl LandingReader {
     /// # Errors
     /// If the object is gone, cannot be read, or is not the version that was listed.
     pub fn open(&self, object: &LandingObject) -> Result<Opened, ReadError> {
-        let mut stored = self.stored(object, 0, object.bytes)?;
-        let is_file = stored.is_file();
+        self.open_begun(object, None)
+    }
+
+    /// As [`Self::open`], where [`Self::begin`] may have begun it.
+    pub(crate) fn open_begun(&self, object: &LandingObject, begun: Option<Opening>) -> Result<Opened, ReadError> {
+        let mut stored = self.stored(object, 0, object.bytes, begun)?;
+        let is_file = stored.source.is_file();
         let mut magic = Vec::new();
         stored.by_ref().take(4).read_to_end(&mut magic).map_err(|error| failed(object, error))?;
         let compression = compression(&magic);
@@ -150,7 +155,7 @@ impl LandingReader {
     /// If the object is gone, cannot be read, or is not the version that was listed.
     pub fn start(&self, object: &LandingObject) -> Result<Vec<u8>, ReadError> {
         let mut start = Vec::new();
-        self.stored(object, 0, 1)?
+        self.stored(object, 0, 1, None)?
             .take(SNIFF_BYTES as u64)
             .read_to_end(&mut start)
             .map_err(|error| failed(object, error))?;
@@ -162,96 +167,32 @@ impl LandingReader {
     /// # Errors
     /// [`ReadError::Changed`] if it is not.
     pub fn check_unchanged(&self, object: &LandingObject) -> Result<(), ReadError> {
-        self.get(object, GetOptions { head: true, ..GetOptions::default() }).map(|_| ())
+        let head = GetOptions { head: true, ..GetOptions::default() };
+        self.runtime.block_on(source::get(object, head)).map(|_| ())
     }
 
-    fn stored(&self, object: &LandingObject, start: u64, end: u64) -> Result<Stored, ReadError> {
-        let end = end.saturating_add(OVERREAD_BYTES).min(object.bytes);
-        let result = self.get(object, GetOptions { range: range(object, start, end), ..GetOptions::default() })?;
-        let bytes = match result.payload {
-            GetResultPayload::File(file, _) => Place::File { file, at: start, end: object.bytes },
-            GetResultPayload::Stream(stream) => Place::Remote(Remote {
-                reader: self.clone(),
-                object: object.clone(),
-                at: start,
-                window_end: end,
-                ahead: ReadAhead::new(&self.runtime, stream),
-            }),
-        };
-        Ok(Stored { bytes, read: Arc::clone(&self.bytes_read) })
-    }
-
-    fn get(&self, object: &LandingObject, options: GetOptions) -> Result<object_store::GetResult, ReadError> {
-        let key = || object.key.clone();
-        let options = GetOptions { if_match: Some(object.etag.clone()), ..options };
-        match self.runtime.block_on(object.store.get_opts(&object.path, options)) {
-            Ok(result) if result.meta.size == object.bytes => Ok(result),
-            Ok(_) | Err(object_store::Error::Precondition { .. }) => Err(ReadError::Changed { key: key() }),
-            Err(error) => Err(ReadError::Store {
-                key: key(),
-                source: StoreError::of_store(stedi_store::Action::Read, object.key.as_str(), error),
-            }),
-        }
-    }
-}
-
-fn range(object: &LandingObject, start: u64, end: u64) -> Option<GetRange> {
-    (start > 0 || end < object.bytes).then_some(GetRange::Bounded(start..end))
-}
-
-impl Stored {
-    fn is_file(&self) -> bool {
-        matches!(self.bytes, Place::File { .. })
+    fn stored(
+        &self,
+        object: &LandingObject,
+        start: u64,
+        end: u64,
+        begun: Option<Opening>,
+    ) -> Result<Stored, ReadError> {
+        let source = match begun {
+            Some(Opening(task)) => self
+                .runtime
+                .block_on(task)
+                .unwrap_or_else(|lost| Err(ReadError::Io { key: object.key.clone(), source: io::Error::other(lost) })),
+            None => self.runtime.block_on(source::open(self.runtime.clone(), object.clone(), start, end)),
+        }?;
+        Ok(Stored { source, read: Arc::clone(&self.bytes_read) })
     }
 }
 
 impl Read for Stored {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = match &mut self.bytes {
-            Place::File { file, at, end } => read_file(file, at, *end, buffer)?,
-            Place::Remote(remote) => remote.read(buffer)?,
-        };
+        let read = self.source.read(buffer)?;
         self.read.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(read)
-    }
-}
-
-fn read_file(file: &File, at: &mut u64, end: u64, buffer: &mut [u8]) -> io::Result<usize> {
-    let left = usize::try_from(end - *at).unwrap_or(usize::MAX);
-    let wanted = buffer.len().min(left);
-    if wanted == 0 {
-        return Ok(0);
-    }
-    let read = file.read_at(&mut buffer[..wanted], *at)?;
-    if read == 0 {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, Shrunk));
-    }
-    *at += read as u64;
-    Ok(read)
-}
-
-/// An object elsewhere, asked for window by window; the bytes of a window arrive while earlier ones are decoded.
-struct Remote {
-    reader: LandingReader,
-    object: LandingObject,
-    at: u64,
-    window_end: u64,
-    ahead: ReadAhead,
-}
-
-impl Remote {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.at == self.window_end && self.at < self.object.bytes {
-            self.window_end = (self.at + WINDOW_BYTES).min(self.object.bytes);
-            let options = GetOptions { range: range(&self.object, self.at, self.window_end), ..GetOptions::default() };
-            let result = self.reader.get(&self.object, options).map_err(io::Error::other)?;
-            self.ahead = ReadAhead::new(&self.reader.runtime, result.into_stream());
-        }
-        let read = self.ahead.read(buffer)?;
-        if read == 0 && !buffer.is_empty() && self.at < self.window_end {
-            return Err(io::Error::new(io::ErrorKind::ConnectionReset, CutShort));
-        }
-        self.at += read as u64;
         Ok(read)
     }
 }
@@ -290,7 +231,7 @@ mod tests {
 
     use object_store::memory::InMemory;
     use object_store::path::Path;
-    use object_store::{ObjectStoreExt, PutPayload};
+    use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
     use stedi_lake::LandingTable;
 
     use super::*;
@@ -314,7 +255,7 @@ mod tests {
         };
         let reader = LandingReader::new(runtime.handle().clone());
         let mut text = String::new();
-        let (is_file, mut from_three) = reader.open_at(&object, 3, 5).expect("readable");
+        let (is_file, mut from_three) = reader.open_at(&object, 3, 5, None).expect("readable");
         from_three.read_to_string(&mut text).expect("readable");
         assert_eq!((is_file, text.as_str()), (false, "3456789"));
         assert_eq!(reader.bytes_read(), 7);
@@ -329,7 +270,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
         let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let path = Path::from("a.json");
-        let bytes: Vec<u8> = (0..3 * WINDOW_BYTES).map(|i| (i % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..3 * source::WINDOW_BYTES).map(|i| (i % 251) as u8).collect();
         let put = runtime.block_on(store.put(&path, PutPayload::from(bytes.clone()))).expect("memory takes it");
         let object = LandingObject {
             table: LandingTable::Customer,
@@ -341,7 +282,8 @@ mod tests {
         };
         let reader = LandingReader::new(runtime.handle().clone());
         let mut read = Vec::new();
-        reader.open_at(&object, 10, 20).expect("readable").1.read_to_end(&mut read).expect("readable");
+        let begun = reader.begin(&object, 10, 20);
+        reader.open_at(&object, 10, 20, Some(begun)).expect("readable").1.read_to_end(&mut read).expect("readable");
         assert!(read == bytes[10..]);
     }
 }

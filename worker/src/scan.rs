@@ -2,6 +2,7 @@
 
 mod split;
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -18,9 +19,15 @@ use crate::memory::TooLittleMemory;
 use crate::panics;
 use crate::progress::Progress;
 use crate::quarantine::{QuarantineStore, QuarantineWriter};
-use crate::read::LandingReader;
+use crate::read::{LandingReader, Opening};
 use split::SplitDecoder;
 pub use split::{ScanPlan, is_splittable};
+
+/// Splits that a thread opens while it decodes another one of a remote store, at most.
+const BEGUN_MAX: usize = 8;
+
+/// No further one is opened when those have so many bytes; each waits with its first few MiB in memory.
+const BEGUN_BYTES: u64 = 4 << 20;
 
 /// What every scan needs.
 #[derive(Clone, Copy, Debug)]
@@ -196,15 +203,40 @@ struct Work<'w, 'a> {
     scan: &'w Scan<'a>,
     shared: &'w Shared,
     decoder: SplitDecoder,
-    /// Number of the group being read, and what is left of it.
-    group: usize,
+    /// Splits that are this thread's next, opened already.
+    begun: VecDeque<Claimed<'a>>,
+    /// Number of the group claimed last, and what is left of it.
+    claimed: usize,
     left: Range<usize>,
+    /// Whether opening takes its time: so it was with the last object.
+    is_remote: bool,
+    /// The group of the current split, and the split being opened.
+    group: usize,
+    opening: Option<Opening>,
     counts: Vec<(usize, ScanCounts)>,
+}
+
+/// A split that is a thread's next.
+struct Claimed<'a> {
+    group: usize,
+    split: &'a Split,
+    opening: Option<Opening>,
 }
 
 impl<'w, 'a> Work<'w, 'a> {
     fn new(scan: &'w Scan<'a>, shared: &'w Shared) -> Self {
-        Self { scan, shared, decoder: SplitDecoder::new(), group: 0, left: 0..0, counts: Vec::new() }
+        Self {
+            scan,
+            shared,
+            decoder: SplitDecoder::new(),
+            begun: VecDeque::new(),
+            claimed: 0,
+            left: 0..0,
+            is_remote: false,
+            group: 0,
+            opening: None,
+            counts: Vec::new(),
+        }
     }
 
     fn quarantine(&self) -> QuarantineWriter<'a> {
@@ -217,12 +249,36 @@ impl<'w, 'a> Work<'w, 'a> {
         if self.shared.stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        while self.left.is_empty() {
-            self.group = self.shared.next.fetch_add(1, Ordering::Relaxed);
-            let Some(group) = self.scan.plan.groups.get(self.group) else { return Ok(None) };
-            self.left = group.clone();
+        let Some(Claimed { group, split, opening }) = self.begun.pop_front().or_else(|| self.claim()) else {
+            return Ok(None);
+        };
+        (self.group, self.opening) = (group, opening);
+        if self.is_remote {
+            self.begin_more();
         }
-        Ok(self.left.next().map(|split| &self.scan.plan.splits[split]))
+        Ok(Some(split))
+    }
+
+    fn claim(&mut self) -> Option<Claimed<'a>> {
+        while self.left.is_empty() {
+            self.claimed = self.shared.next.fetch_add(1, Ordering::Relaxed);
+            self.left = self.scan.plan.groups.get(self.claimed)?.clone();
+        }
+        let split = self.left.next().map(|split| &self.scan.plan.splits[split])?;
+        Some(Claimed { group: self.claimed, split, opening: None })
+    }
+
+    /// Opens the next splits while the current one is decoded: many small ones, or one large one.
+    fn begin_more(&mut self) {
+        let objects = self.scan.objects;
+        let bytes = |split: &Split| split.bytes.end.min(objects[split.object].bytes).saturating_sub(split.bytes.start);
+        let mut ahead: u64 = self.begun.iter().map(|next| bytes(next.split)).sum();
+        while self.begun.len() < BEGUN_MAX && ahead < BEGUN_BYTES {
+            let Some(mut next) = self.claim() else { break };
+            next.opening = Some(split::begin(self.scan, next.split));
+            ahead += bytes(next.split);
+            self.begun.push_back(next);
+        }
     }
 
     /// Decodes a split into `sink` and adds up what `take_counts` takes out of it.
@@ -233,7 +289,8 @@ impl<'w, 'a> Work<'w, 'a> {
         take_counts: impl Fn(&mut S) -> ScanCounts,
     ) -> Result<(), WorkError> {
         let object = &self.scan.objects[split.object];
-        self.decoder.decode(self.scan, object, split, sink)?;
+        let begun = self.opening.take();
+        self.is_remote = !self.decoder.decode(self.scan, object, split, begun, sink)?;
         let counts = take_counts(sink);
         self.scan.progress.rows_done.fetch_add(counts.kept + counts.filtered + counts.quarantined, Ordering::Relaxed);
         self.counts.push((split.object, counts));

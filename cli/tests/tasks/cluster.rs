@@ -99,7 +99,7 @@ impl Scene {
             self.cluster(Shape { split_bytes: u64::MAX, splits_a_task: 1, workers: 1, slots: 1, attempts: 1 });
         let splits = cluster.splits(LandingTable::Customer);
         let consent = cluster.execute(Stage::Consent, 0, 0, &Work::Consent { splits }).expect("customers are read");
-        let TaskOutput::Consent { directory_memory_bytes, .. } = consent.0 else { panic!("{consent:?}") };
+        let TaskOutput::Consent { directory_memory_bytes, .. } = consent.0 else { unreachable!("{consent:?}") };
         let directory = usize::try_from(directory_memory_bytes).expect("it fits");
         let plan = MemoryPlan::new(MEMORY_BYTES_MIN, 1, 1, size_of::<Reading>(), directory).expect("enough");
         self.slice_bytes = plan.slice_bytes as u64;
@@ -281,7 +281,9 @@ impl Cluster<'_> {
         let mut counts = Counts::new();
         let splits = self.splits(LandingTable::Customer);
         let consent = self.stage(Stage::Consent, &[Work::Consent { splits }]).remove(0);
-        let TaskOutput::Consent { directory, users, counts: of_consent, .. } = consent else { panic!("{consent:?}") };
+        let TaskOutput::Consent { directory, users, counts: of_consent, .. } = consent else {
+            unreachable!("{consent:?}")
+        };
         self.count(&mut counts, LandingTable::Customer, &of_consent);
 
         let scan = |splits| Work::ScanAccelerometer { splits, directory: directory.clone() };
@@ -320,7 +322,7 @@ impl Cluster<'_> {
     fn assert_listed(&self, outputs: &[TaskOutput]) {
         let mut said: Vec<(String, u64)> = Vec::new();
         for output in outputs {
-            let TaskOutput::Parts(parts) = output else { panic!("{output:?}") };
+            let TaskOutput::Parts(parts) = output else { unreachable!("{output:?}") };
             said.extend(parts.iter().map(|(_, part)| (part.path.clone(), part.bytes)));
         }
         said.sort();
@@ -339,7 +341,9 @@ impl Cluster<'_> {
         by_shard: &mut Segments,
         counts: &mut Counts,
     ) -> Vec<u32> {
-        let TaskOutput::Scan { shuffle, segments, readers, counts: of_task } = output else { panic!("{output:?}") };
+        let TaskOutput::Scan { shuffle, segments, readers, counts: of_task } = output else {
+            unreachable!("{output:?}")
+        };
         assert!(segments.is_sorted_by_key(|segment| segment.shard) && readers.is_sorted());
         assert_eq!(shuffle.is_some(), !segments.is_empty());
         for Segment { shard, offset, bytes, rows } in segments {

@@ -52,13 +52,13 @@ impl Scanned {
 fn consent(cluster: &Cluster<'_>) -> (String, u32) {
     let splits = cluster.splits(LandingTable::Customer);
     let output = cluster.execute(Stage::Consent, 0, 0, &Work::Consent { splits }).expect("customers are read").0;
-    let TaskOutput::Consent { directory, users, .. } = output else { panic!("{output:?}") };
+    let TaskOutput::Consent { directory, users, .. } = output else { unreachable!("{output:?}") };
     (directory, users)
 }
 
 fn scanned(cluster: &Cluster<'_>, stage: Stage, work: &Work) -> (Vec<SegmentRef>, Vec<u32>) {
     let output = cluster.execute(stage, 0, 0, work).expect("landing is read").0;
-    let TaskOutput::Scan { shuffle, segments, readers, .. } = output else { panic!("{output:?}") };
+    let TaskOutput::Scan { shuffle, segments, readers, .. } = output else { unreachable!("{output:?}") };
     let path = shuffle.expect("rows went on");
     let refs =
         segments.iter().map(|s| SegmentRef { path: path.clone(), offset: s.offset, bytes: s.bytes, rows: s.rows });

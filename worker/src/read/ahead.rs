@@ -19,12 +19,14 @@ const AHEAD_BYTES: u32 = 4 << 20;
 pub(super) struct CutShort;
 
 /// A stream that another thread reads ahead, up to a bound.
+#[derive(Debug)]
 pub(super) struct ReadAhead {
     arrived: UnboundedReceiver<object_store::Result<Arrived>>,
     current: Option<Arrived>,
 }
 
 /// Some bytes, and their share of the bound.
+#[derive(Debug)]
 struct Arrived {
     bytes: Bytes,
     _share: OwnedSemaphorePermit,

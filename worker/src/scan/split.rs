@@ -10,7 +10,7 @@ use stedi_store::LandingObject;
 
 use super::Scan;
 use crate::WorkError;
-use crate::read::{self, Compression, LandingReader, Opened, ReadError, SNIFF_BYTES};
+use crate::read::{self, Compression, LandingReader, Opened, Opening, ReadError, SNIFF_BYTES};
 
 /// Landing bytes of a split: large enough to forget its overhead, small enough to keep all threads busy to the end.
 const SPLIT_BYTES: u64 = 16 << 20;
@@ -27,7 +27,7 @@ pub struct ScanPlan {
 }
 
 impl ScanPlan {
-    /// All of `objects`. Large ones are looked into to learn whether they can be split.
+    /// All of `objects`, small ones put together. Large ones are looked into to learn whether they can be split.
     ///
     /// # Errors
     /// If an object cannot be read.
@@ -37,8 +37,7 @@ impl ScanPlan {
             let splittable = object.bytes > SPLIT_BYTES && is_splittable(object, reader)?;
             splits.extend(plan::splits(i, object.bytes, splittable, SPLIT_BYTES));
         }
-        let groups = (0..splits.len()).map(|i| i..i + 1).collect();
-        Ok(Self { splits, groups })
+        Ok(Self::of_splits(splits, objects))
     }
 
     /// These splits of `objects`, put together until they have the size of a large one: the groups, and so the files of
@@ -66,6 +65,21 @@ pub fn is_splittable(object: &LandingObject, reader: &LandingReader) -> Result<b
     Ok(read::compression(&start) == Compression::None && decode::sniff(&start) == Layout::Lines)
 }
 
+fn is_whole(split: &Split) -> bool {
+    split.bytes == (0..u64::MAX)
+}
+
+/// Begins to open what [`SplitDecoder::decode`] will ask for.
+pub(super) fn begin(scan: &Scan<'_>, split: &Split) -> Opening {
+    let object = &scan.objects[split.object];
+    let (start, end) = if is_whole(split) {
+        (0, object.bytes)
+    } else {
+        (Decoder::new(scan.table, Layout::Lines, split.bytes.clone()).input_offset(), split.bytes.end)
+    };
+    scan.reader.begin(object, start, end)
+}
+
 /// Decodes splits, one after the other, through a buffer of its own.
 #[derive(Debug)]
 pub(super) struct SplitDecoder {
@@ -79,17 +93,19 @@ impl SplitDecoder {
         Self { buffer: vec![0; READ_BYTES], waiting: 0..0 }
     }
 
-    /// Decodes the records that start in `split` into `sink`.
+    /// Decodes the records that start in `split` into `sink`; `begun` may be the beginning of it. Tells whether the
+    /// object is a file of this machine.
     pub(super) fn decode(
         &mut self,
         scan: &Scan<'_>,
         object: &LandingObject,
         split: &Split,
+        begun: Option<Opening>,
         sink: &mut impl RecordSink,
-    ) -> Result<(), WorkError> {
+    ) -> Result<bool, WorkError> {
         self.waiting = 0..0;
-        let is_file = if split.bytes == (0..u64::MAX) {
-            let Opened { compression, is_file, bytes: mut source } = scan.reader.open(object)?;
+        let is_file = if is_whole(split) {
+            let Opened { compression, is_file, bytes: mut source } = scan.reader.open_begun(object, begun)?;
             let mut ended = false;
             while !ended && self.waiting.len() < SNIFF_BYTES {
                 ended = match self.fill(&mut source) {
@@ -105,14 +121,14 @@ impl SplitDecoder {
             is_file
         } else {
             let decoder = Decoder::new(scan.table, Layout::Lines, split.bytes.clone());
-            let (is_file, source) = scan.reader.open_at(object, decoder.input_offset(), split.bytes.end)?;
+            let (is_file, source) = scan.reader.open_at(object, decoder.input_offset(), split.bytes.end, begun)?;
             self.drain(scan, object, Compression::None, source, decoder, sink)?;
             is_file
         };
         if is_file {
             scan.reader.check_unchanged(object)?;
         }
-        Ok(())
+        Ok(is_file)
     }
 
     fn drain(
