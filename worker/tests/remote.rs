@@ -62,9 +62,9 @@ fn many_small_and_some_large_objects_are_read_once_each() {
     for threads in [1, 3] {
         let reader = LandingReader::new(runtime.handle().clone());
         let progress = Progress::default();
-        let read = |objects: &[LandingObject]| {
+        let read = |objects: &[LandingObject], run: u128| {
             let plan = ScanPlan::of_objects(objects, &reader)?;
-            let quarantine = QuarantineStore::new(&lake, RunId::new(1, threads as u128));
+            let quarantine = QuarantineStore::new(&lake, RunId::new(threads as u64, run));
             let scan = Scan {
                 table: LandingTable::Customer,
                 objects,
@@ -77,7 +77,7 @@ fn many_small_and_some_large_objects_are_read_once_each() {
             };
             customers::trusted(&scan, ConsentPolicy::Latest, 1 << 30)
         };
-        let (trusted, counts) = read(&objects).expect("memory can be read");
+        let (trusted, counts) = read(&objects, 1).expect("memory can be read");
         assert_eq!(trusted.len(), sizes.iter().map(|customers| customers.div_ceil(3)).sum::<usize>());
         for (counts, &customers) in counts.iter().zip(&sizes) {
             let consenting = customers.div_ceil(3) as u64;
@@ -87,7 +87,7 @@ fn many_small_and_some_large_objects_are_read_once_each() {
         let last = objects.pop().expect("there are many");
         let changed = LandingObject { etag: "another".to_owned(), ..last.clone() };
         objects.push(changed);
-        let error = read(&objects).expect_err("the last one is another version");
+        let error = read(&objects, 2).expect_err("the last one is another version");
         assert!(matches!(&error, WorkError::Read(ReadError::Changed { key }) if *key == last.key), "{error}");
         objects.pop();
         objects.push(last);
