@@ -158,8 +158,8 @@ impl<'a> Scan<'a> {
         };
         let quiet = panics::is_quiet();
         let outcomes = std::thread::scope(|scope| {
-            let others = 1..self.threads.min(self.plan.groups.len());
-            let others: Vec<_> = others
+            // threads of their own, which leave nothing behind: what they have freed goes back to the system
+            let threads: Vec<_> = (0..self.threads.min(self.plan.groups.len()))
                 .map(|_| {
                     scope.spawn(|| {
                         panics::set_quiet(quiet);
@@ -167,10 +167,7 @@ impl<'a> Scan<'a> {
                     })
                 })
                 .collect();
-            let mut outcomes = vec![one()];
-            outcomes
-                .extend(others.into_iter().map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))));
-            outcomes
+            threads.into_iter().map(|t| t.join().unwrap_or_else(|p| std::panic::resume_unwind(p))).collect::<Vec<_>>()
         });
         let mut values = Vec::new();
         let mut counts = vec![ScanCounts::default(); self.objects.len()];
