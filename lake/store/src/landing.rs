@@ -8,8 +8,10 @@ use object_store::ObjectStore;
 use stedi_lake::{LandingTable, layout};
 
 use crate::error::{Action, OpenError, StoreError};
-use crate::lake::{below_prefix, blocking, folder_of_uri, local_store};
+use crate::lake::{below_prefix, blocking, local_store};
 use crate::local;
+use crate::place::{S3Place, Uri};
+use crate::s3::{S3Client, S3Store};
 
 /// A landing object: where to read it, and what makes it the same object later.
 #[derive(Clone, Debug)]
@@ -44,7 +46,10 @@ pub enum ElsewhereError {
 /// # Errors
 /// If `uri` is not a folder or cannot be listed.
 pub async fn landing_elsewhere(uri: &str, table: LandingTable) -> Result<Vec<LandingObject>, ElsewhereError> {
-    let folder = folder_of_uri(uri)?;
+    let folder = match Uri::parse(uri)? {
+        Uri::Folder(folder) => folder,
+        Uri::S3(place) => return Ok(on_s3(&place, S3Client::of_environment(), table).await?),
+    };
     let name = folder.display().to_string();
     std::fs::read_dir(&folder).map_err(|error| elsewhere(&name, table, error))?;
     let store: Arc<dyn ObjectStore> = Arc::new(local_store(&folder, &name)?);
@@ -56,6 +61,14 @@ pub async fn landing_elsewhere(uri: &str, table: LandingTable) -> Result<Vec<Lan
         local: Some(folder),
     };
     Ok(place.list(table).await?)
+}
+
+async fn on_s3(place: &S3Place, client: S3Client, table: LandingTable) -> Result<Vec<LandingObject>, StoreError> {
+    let store: Arc<dyn ObjectStore> = Arc::new(S3Store::new(&place.bucket, client));
+    let uri = place.uri();
+    let prefix = place.prefix.clone();
+    let place = Place { store: &store, prefix, key_prefix: uri.clone(), location: uri, local: None };
+    place.list(table).await
 }
 
 fn elsewhere(name: &str, table: LandingTable, error: std::io::Error) -> ElsewhereError {
