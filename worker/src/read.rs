@@ -14,6 +14,9 @@ use tokio::runtime::Handle;
 /// Bytes from an object's start that tell its compression and layout.
 pub const SNIFF_BYTES: usize = 64 << 10;
 
+/// A larger object is asked for as a range even from its start: S3 then brings pieces of it at once.
+const WHOLE_BYTES_MAX: u64 = 4 << 20;
+
 /// Why a landing object could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -132,7 +135,8 @@ impl LandingReader {
     }
 
     fn stored(&self, object: &LandingObject, offset: u64) -> Result<Stored, ReadError> {
-        let range = (offset > 0).then_some(GetRange::Offset(offset));
+        let in_pieces = offset > 0 || object.bytes > WHOLE_BYTES_MAX;
+        let range = in_pieces.then_some(GetRange::Offset(offset));
         let result = self.get(object, GetOptions { range, ..GetOptions::default() })?;
         Ok(match result.payload {
             GetResultPayload::File(file, _) => Stored::File { file, at: offset, end: object.bytes },

@@ -48,7 +48,7 @@ pub enum ElsewhereError {
 pub async fn landing_elsewhere(uri: &str, table: LandingTable) -> Result<Vec<LandingObject>, ElsewhereError> {
     let folder = match Uri::parse(uri)? {
         Uri::Folder(folder) => folder,
-        Uri::S3(place) => return Ok(on_s3(&place, S3Client::of_environment(), table).await?),
+        Uri::S3(place) => return Ok(on_s3(&place, table).await?),
     };
     let name = folder.display().to_string();
     std::fs::read_dir(&folder).map_err(|error| elsewhere(&name, table, error))?;
@@ -63,22 +63,28 @@ pub async fn landing_elsewhere(uri: &str, table: LandingTable) -> Result<Vec<Lan
     Ok(place.list(table).await?)
 }
 
-async fn on_s3(place: &S3Place, client: S3Client, table: LandingTable) -> Result<Vec<LandingObject>, StoreError> {
-    let store: Arc<dyn ObjectStore> = Arc::new(S3Store::new(&place.bucket, client));
+async fn on_s3(place: &S3Place, table: LandingTable) -> Result<Vec<LandingObject>, StoreError> {
+    let store: Arc<dyn ObjectStore> = Arc::new(S3Store::new(&place.bucket, S3Client::of_environment()));
     let uri = place.uri();
     let prefix = place.prefix.clone();
-    let place = Place { store: &store, prefix, key_prefix: uri.clone(), location: uri, local: None };
-    place.list(table).await
+    let place = Place { store: &store, prefix, key_prefix: uri.clone(), location: uri.clone(), local: None };
+    let objects = place.list(table).await?;
+    if objects.is_empty() {
+        // where folders are only prefixes, a mistyped one looks like an empty one
+        return Err(missing(&uri, table));
+    }
+    Ok(objects)
 }
 
 fn elsewhere(name: &str, table: LandingTable, error: std::io::Error) -> ElsewhereError {
     match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            StoreError::NotFound { action: Action::List, object: format!("the folder {name} of {}", table.name()) }
-                .into()
-        }
+        std::io::ErrorKind::NotFound => missing(name, table).into(),
         _ => OpenError::new(name, error).into(),
     }
+}
+
+fn missing(name: &str, table: LandingTable) -> StoreError {
+    StoreError::NotFound { action: Action::List, object: format!("the folder {name} of {}", table.name()) }
 }
 
 /// A folder of landing objects.

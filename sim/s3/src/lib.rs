@@ -2,7 +2,7 @@
 //!
 //! The protocol is s3s's. What is behind it is ours, because the tests are about what others leave out: conditions that
 //! are decided and acted upon in one step, ETags in listings, uploads that can be listed, checksums that are verified.
-//! Objects lie in files of the folder that the server is given; their names are in memory and end with it.
+//! Large objects lie in files of the folder that the server is given; all names are in memory and end with it.
 
 #![allow(clippy::unwrap_used, reason = "tests only: whatever goes wrong here must stop the test")]
 
@@ -36,7 +36,7 @@ pub struct S3Server {
 }
 
 impl S3Server {
-    /// Starts a server whose objects lie in `folder`.
+    /// Starts a server whose large objects lie in `folder`.
     ///
     /// # Panics
     /// If it cannot be started.
@@ -115,6 +115,11 @@ impl S3Server {
             .into_iter()
             .map(|(key, object)| (key, object.bytes))
             .collect()
+    }
+
+    /// Begins an upload, as a writer that is then killed.
+    pub fn begin_upload(&self, key: &str) {
+        self.objects.begin(BUCKET, key, None);
     }
 
     /// The keys of uploads that were begun and neither completed nor aborted.

@@ -14,17 +14,45 @@ use s3s::crypto::{Checksum as _, Crc32, Md5};
 
 use crate::BUCKET;
 
-/// A file of bytes, which goes with the last object that has it.
+/// Objects up to this size are kept in memory: a disk that is busy with other things makes thousands of files slowly.
+const MEMORY_BYTES: usize = 64 << 10;
+
+/// Bytes; a file of them goes with the last object that has it.
 #[derive(Debug)]
-struct Segment {
-    file: PathBuf,
-    bytes: u64,
+enum Segment {
+    Memory(Vec<u8>),
+    File { path: PathBuf, bytes: u64 },
+}
+
+impl Segment {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::File { bytes, .. } => *bytes,
+        }
+    }
+
+    fn read(&self, range: Range<u64>) -> Vec<u8> {
+        match self {
+            Self::Memory(bytes) => {
+                let [start, end] = [range.start, range.end].map(|at| usize::try_from(at).unwrap());
+                bytes[start..end].to_vec()
+            }
+            Self::File { path, .. } => {
+                let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap()];
+                File::open(path).unwrap().read_exact_at(&mut bytes, range.start).unwrap();
+                bytes
+            }
+        }
+    }
 }
 
 impl Drop for Segment {
     fn drop(&mut self) {
-        // the folder may be gone already
-        let _ = fs::remove_file(&self.file);
+        if let Self::File { path, .. } = self {
+            // the folder may be gone already
+            let _ = fs::remove_file(path);
+        }
     }
 }
 
@@ -51,13 +79,11 @@ impl Object {
         let mut bytes = Vec::with_capacity(usize::try_from(range.end - range.start).unwrap());
         let mut at = 0;
         for segment in &self.segments {
-            let (start, end) = (range.start.max(at), range.end.min(at + segment.bytes));
+            let (start, end) = (range.start.max(at), range.end.min(at + segment.len()));
             if start < end {
-                let mut piece = vec![0; usize::try_from(end - start).unwrap()];
-                File::open(&segment.file).unwrap().read_exact_at(&mut piece, start - at).unwrap();
-                bytes.extend(piece);
+                bytes.extend(segment.read(start - at..end - at));
             }
-            at += segment.bytes;
+            at += segment.len();
         }
         bytes
     }
@@ -130,9 +156,12 @@ impl Objects {
     }
 
     fn segment(&self, bytes: &[u8]) -> Arc<Segment> {
-        let file = self.folder.join(format!("{:08}", self.files.fetch_add(1, Ordering::Relaxed)));
-        fs::write(&file, bytes).unwrap();
-        Arc::new(Segment { file, bytes: bytes.len() as u64 })
+        if bytes.len() <= MEMORY_BYTES {
+            return Arc::new(Segment::Memory(bytes.to_vec()));
+        }
+        let path = self.folder.join(format!("{:08}", self.files.fetch_add(1, Ordering::Relaxed)));
+        fs::write(&path, bytes).unwrap();
+        Arc::new(Segment::File { path, bytes: bytes.len() as u64 })
     }
 
     pub(crate) fn has_bucket(&self, bucket: &str) -> bool {
@@ -211,14 +240,14 @@ impl Objects {
         let mut md5s = Vec::new();
         for (n, (number, etag)) in (1..).zip(parts) {
             let part = upload.parts.get(number).filter(|part| hex(&part.md5) == *etag).ok_or(Refusal::InvalidPart)?;
-            if n < parts.len() && part.segment.bytes < PART_BYTES_MIN {
+            if n < parts.len() && part.segment.len() < PART_BYTES_MIN {
                 return Err(Refusal::EntityTooSmall);
             }
             segments.push(Arc::clone(&part.segment));
             md5s.extend(part.md5);
         }
         let object = Object {
-            bytes: segments.iter().map(|segment| segment.bytes).sum(),
+            bytes: segments.iter().map(|segment| segment.len()).sum(),
             segments,
             etag: format!("{}-{}", hex(Md5::checksum(&md5s).as_ref()), parts.len()),
             crc32: None,

@@ -154,7 +154,11 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The pause before attempt `failures` + 1.
+/// The pause before attempt `failures` + 1: of random length, so that many who failed together do not come back together.
 pub(super) fn pause(failures: u32) -> Duration {
-    FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST_PAUSE)
+    let longest = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST_PAUSE);
+    let mut random = [0];
+    // without randomness the pause is half of it
+    let share = getrandom::fill(&mut random).map_or(128, |()| u32::from(random[0]) + 1);
+    longest * share / 256
 }
