@@ -70,7 +70,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct LakeArgs {
-    /// The lake: a path or file:// URI
+    /// The lake: a path, file:// URI or s3://bucket/prefix
     #[arg(long = "lake", env = "STEDI_LAKE", value_name = "URI")]
     pub(crate) uri: String,
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 use stedi_lake::commit::CommitRecord;
 use stedi_lake::{CuratedTable, RunId, layout};
-use stedi_store::{CommitLog, Lake, LogError, StoreError, StoredObject};
+use stedi_store::{CommitLog, Lake, LogError, StoreError, StoredObject, UnfinishedUpload};
 
 use crate::run::now_ms;
 
@@ -21,6 +21,13 @@ pub struct GcConfig {
     pub keep: u64,
     /// Whatever is younger.
     pub grace: Duration,
+}
+
+impl GcConfig {
+    fn is_old(self, time_ms: u64, now_ms: u64) -> bool {
+        let grace_ms = u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX);
+        time_ms <= now_ms.saturating_sub(grace_ms)
+    }
 }
 
 /// Why the garbage was not collected, or not all of it.
@@ -41,6 +48,8 @@ pub struct Garbage {
     pub runs: BTreeMap<RunId, Pile>,
     /// What writers left that were killed: files without a name yet.
     pub temporaries: Pile,
+    /// The same on S3: uploads that were never completed.
+    pub uploads: Vec<UnfinishedUpload>,
 }
 
 /// Objects that go together.
@@ -92,7 +101,10 @@ pub async fn find(lake: &Lake, config: GcConfig) -> Result<Garbage, GcError> {
     }
     // after the listing, so that a commit made in between protects what it names
     let commits = CommitLog::new(lake).all().await?;
-    Ok(garbage(&commits, &objects, config, now_ms))
+    let mut garbage = garbage(&commits, &objects, config, now_ms);
+    garbage.uploads = lake.unfinished_uploads().await?;
+    garbage.uploads.retain(|upload| config.is_old(upload.started_ms, now_ms));
+    Ok(garbage)
 }
 
 /// Deletes what [`find`] found.
@@ -100,8 +112,11 @@ pub async fn find(lake: &Lake, config: GcConfig) -> Result<Garbage, GcError> {
 /// # Errors
 /// At the first object that cannot be deleted; what is left is found again.
 pub async fn delete(lake: &Lake, garbage: &Garbage) -> Result<(), GcError> {
-    for path in garbage.piles().flat_map(|pile| &pile.paths) {
-        lake.delete(path).await?;
+    for pile in garbage.piles() {
+        lake.delete_all(&pile.paths).await?;
+    }
+    for upload in &garbage.uploads {
+        lake.abort_upload(upload).await?;
     }
     for &run in garbage.runs.keys() {
         for table in CuratedTable::ALL {
@@ -114,8 +129,7 @@ pub async fn delete(lake: &Lake, garbage: &Garbage) -> Result<(), GcError> {
 
 /// Sorts `objects` into what is needed and what is not.
 fn garbage(commits: &[CommitRecord], objects: &[StoredObject], config: GcConfig, now_ms: u64) -> Garbage {
-    let grace_ms = u64::try_from(config.grace.as_millis()).unwrap_or(u64::MAX);
-    let is_old = |time_ms: u64| time_ms <= now_ms.saturating_sub(grace_ms);
+    let is_old = |time_ms| config.is_old(time_ms, now_ms);
     let keep = usize::try_from(config.keep.max(1)).unwrap_or(usize::MAX);
     let live: BTreeSet<RunId> = commits.iter().rev().take(keep).map(|commit| commit.run_id).collect();
     let mut young: BTreeSet<RunId> = BTreeSet::new();

@@ -106,6 +106,7 @@ pub fn run(lake: &Lake, config: &RunConfig, progress: &Progress) -> Result<RunOu
         .enable_all()
         .build()
         .map_err(RunError::Runtime)?;
+    let lake = &lake.on_runtime(runtime.handle());
     let run = new_run_id()?;
     let current = runtime.block_on(CommitLog::new(lake).latest())?;
     runtime.block_on(probe(lake, run))?;

@@ -30,6 +30,9 @@ use report::{Findings, Rule, VerifyReport, VerifyStatus};
 /// Why a lake could not be verified. A broken guarantee is not an error: the report tells of it.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
+    /// The system has no threads for us.
+    #[error("failed to start")]
+    Runtime(#[source] io::Error),
     /// There is nothing to verify.
     #[error("the lake {0} has no commit yet: make one with `stedi run`")]
     NoCommit(String),
@@ -70,7 +73,7 @@ pub const SLICE_BYTES: u64 = 256 << 20;
 /// # Errors
 /// If there is no such commit, the store fails, or the ledger is damaged.
 pub fn verify(lake: &Lake, seq: Option<u64>) -> Result<VerifyReport, VerifyError> {
-    let objects = lake_objects::LakeObjects::new(lake);
+    let objects = lake_objects::LakeObjects::new(lake).map_err(VerifyError::Runtime)?;
     let log = CommitLog::new(lake);
     let commit = match seq {
         Some(seq) => objects.wait(log.read(seq))?,

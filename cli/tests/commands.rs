@@ -84,9 +84,12 @@ fn a_lake_that_is_not_there_ends_with_1_for_every_command() {
         assert_eq!(stdout(&output), "", "{command}");
         assert!(!scene.lake().exists(), "{command} made a lake of a typing mistake");
     }
-    let s3 = stedi(&["tables", "--lake", "s3://bucket/prefix"]).output().unwrap();
+    let mut s3 = stedi(&["tables", "--lake", "s3://bucket/prefix"]);
+    // nobody listens there
+    s3.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1").env("AWS_MAX_ATTEMPTS", "1");
+    let s3 = s3.env("AWS_ACCESS_KEY_ID", "x").env("AWS_SECRET_ACCESS_KEY", "x").output().unwrap();
     assert_code(&s3, 1);
-    assert!(stderr(&s3).contains("s3://bucket/prefix"), "{}", stderr(&s3));
+    assert!(stderr(&s3).contains("s3://bucket/prefix") && stderr(&s3).contains("reached"), "{}", stderr(&s3));
 }
 
 #[test]

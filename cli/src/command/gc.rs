@@ -38,7 +38,7 @@ pub(crate) fn gc(args: &GcArgs) -> anyhow::Result<u8> {
 }
 
 fn describe(garbage: &Garbage, deleted: bool) -> String {
-    if garbage.objects() == 0 {
+    if garbage.objects() == 0 && garbage.uploads.is_empty() {
         return "nothing to collect\n".to_owned();
     }
     let row = |name: String, started: String, pile: &Pile| {
@@ -49,8 +49,15 @@ fn describe(garbage: &Garbage, deleted: bool) -> String {
     if garbage.temporaries.objects > 0 {
         rows.push(row("unfinished files".to_owned(), String::new(), &garbage.temporaries));
     }
+    if !garbage.uploads.is_empty() {
+        let count = text::count(garbage.uploads.len() as u64);
+        rows.push(["unfinished uploads".to_owned(), String::new(), count, String::new()]);
+    }
     let columns = [("run", Align::Left), ("started", Align::Left), ("objects", Align::Right), ("size", Align::Right)];
-    let objects = text::number_of(garbage.objects(), "object", "objects");
+    let mut objects = text::number_of(garbage.objects(), "object", "objects");
+    if !garbage.uploads.is_empty() {
+        objects += &format!(" and {}", text::number_of(garbage.uploads.len() as u64, "upload", "uploads"));
+    }
     let size = text::bytes(garbage.bytes());
     let done = if deleted {
         format!("deleted {objects}, {size}")

@@ -109,12 +109,10 @@ pub(super) async fn clean_up(lake: &Lake, run: RunId, keep_quarantine: bool) {
     let folders = CuratedTable::ALL.iter().map(|table| layout::table_run_dir(*table, run)).chain([run_dir.clone()]);
     for folder in folders {
         let Ok(objects) = lake.list(&folder).await else { continue };
-        for object in objects {
-            let quarantined = object.path.starts_with(&format!("{run_dir}/quarantine/"));
-            if !(keep_quarantine && quarantined) {
-                let _ = lake.delete(&object.path).await;
-            }
-        }
+        let quarantined = |path: &str| path.starts_with(&format!("{run_dir}/quarantine/"));
+        let paths = objects.into_iter().map(|object| object.path);
+        let _ =
+            lake.delete_all(&paths.filter(|path| !(keep_quarantine && quarantined(path))).collect::<Vec<_>>()).await;
         let _ = lake.remove_empty_folders(&folder).await;
     }
 }

@@ -15,20 +15,20 @@ use super::objects::{LandingObject, Listed, Objects};
 /// Reads a lake from threads that may block.
 pub(super) struct LakeObjects<'a> {
     lake: &'a Lake,
-    runtime: Option<tokio::runtime::Handle>,
+    runtime: tokio::runtime::Runtime,
     /// Landing outside the lake, by key, as far as it was listed.
     elsewhere: Mutex<HashMap<String, stedi_store::LandingObject>>,
 }
 
 impl<'a> LakeObjects<'a> {
-    pub(super) fn new(lake: &'a Lake) -> Self {
-        Self { lake, runtime: tokio::runtime::Handle::try_current().ok(), elsewhere: Mutex::default() }
+    pub(super) fn new(lake: &'a Lake) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        Ok(Self { lake, runtime, elsewhere: Mutex::default() })
     }
 
     /// Waits for `future` on this thread.
     pub(super) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
-        let _context = self.runtime.as_ref().map(tokio::runtime::Handle::enter);
-        futures::executor::block_on(future)
+        self.runtime.block_on(future)
     }
 
     /// The landing object of a key that is a whole URI: its folder is listed as the run did.

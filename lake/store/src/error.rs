@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::{fmt, io};
 
+use crate::s3::{S3Error, S3Reason};
+
 /// Why a lake could not be opened or created.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -16,13 +18,8 @@ pub enum OpenError {
     #[error("no permission to open {0}: run as a user who may read and write it")]
     PermissionDenied(String),
     /// Not a way to name a lake.
-    #[error("`{0}` does not name a lake: give a path or file:///path")]
+    #[error("`{0}` does not name a lake: give a path, file:///path or s3://bucket/prefix")]
     UnknownScheme(String),
-    /// Needs an adapter that is not there.
-    #[error(
-        "{0}: lakes on S3 need a build with S3 support, which this build does not have; give a path or file:///path"
-    )]
-    NoS3(String),
     /// Anything else.
     #[error("failed to open {uri}")]
     Io {
@@ -69,6 +66,52 @@ impl fmt::Display for Action {
     }
 }
 
+/// What can be done about a failure of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// The object is gone or never was.
+    NotFound,
+    /// The store asked to slow down for longer than the retries lasted.
+    Throttled,
+    /// The store or the network failed for longer than the retries lasted; the same may succeed later, or elsewhere.
+    TransientIo,
+    /// It will fail again: no permission, no such bucket, wrong credentials, a full disk.
+    Permanent,
+}
+
+impl ErrorClass {
+    /// The class of the store's failure that is in `error` or in what caused it; `None` if no store failed.
+    pub fn of(error: &(dyn Error + 'static)) -> Option<Self> {
+        if let Some(error) = cause::<StoreError>(error) {
+            return Some(error.class());
+        }
+        if let Some(error) = cause::<S3Error>(error) {
+            return Some(error.class());
+        }
+        if let Some(error) = cause::<object_store::Error>(error) {
+            return Some(match error {
+                object_store::Error::NotFound { .. } => Self::NotFound,
+                object_store::Error::Generic { .. } | object_store::Error::JoinError { .. } => Self::TransientIo,
+                _ => Self::Permanent,
+            });
+        }
+        cause::<io::Error>(error).map(|error| Self::of_kind(error.kind()))
+    }
+
+    fn of_kind(kind: io::ErrorKind) -> Self {
+        match kind {
+            io::ErrorKind::NotFound => Self::NotFound,
+            io::ErrorKind::PermissionDenied
+            | io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::Unsupported => Self::Permanent,
+            _ => Self::TransientIo,
+        }
+    }
+}
+
 /// Why a store did not do what it was asked. `object` is the full path or URI.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -81,7 +124,7 @@ pub enum StoreError {
         object: String,
     },
     /// The user that runs this may not.
-    #[error("no permission to {action} {object}: give access to the user that runs this")]
+    #[error("no permission to {action} {object}: give access to the user or role that runs this")]
     PermissionDenied {
         /// What was being done.
         action: Action,
@@ -135,6 +178,13 @@ impl StoreError {
             }
             _ => {}
         }
+        let error = match error {
+            // it says all that the port's own error says
+            object_store::Error::Generic { source, .. } if source.is::<S3Error>() => {
+                return Self::Other { action, object, source };
+            }
+            error => error,
+        };
         // a listing fails somewhere below the folder it was asked for
         let place =
             cause::<walkdir::Error>(&error).and_then(walkdir::Error::path).map(|path| path.display().to_string());
@@ -162,6 +212,23 @@ impl StoreError {
         }
     }
 
+    /// What can be done about it.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::NotFound { .. } => ErrorClass::NotFound,
+            Self::PermissionDenied { .. } | Self::DiskFull { .. } | Self::Unlistable { .. } | Self::NoLinks { .. } => {
+                ErrorClass::Permanent
+            }
+            Self::Other { source, .. } => ErrorClass::of(&**source).unwrap_or(ErrorClass::TransientIo),
+        }
+    }
+
+    /// Whether the store does not know what a part of the request means.
+    pub(crate) fn is_unsupported(&self) -> bool {
+        let Self::Other { source, .. } = self else { return false };
+        cause::<S3Error>(&**source).is_some_and(|error| error.reason == S3Reason::Unsupported)
+    }
+
     /// The kind of [`io::Error`] that is nearest.
     pub fn io_kind(&self) -> io::ErrorKind {
         match self {
@@ -181,14 +248,18 @@ impl From<StoreError> for io::Error {
     }
 }
 
-/// The first error of type `T` in the chain of `error`.
-fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+/// The first error of type `T` in `error` and what caused it.
+pub(crate) fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<T>() {
             return Some(found);
         }
-        next = error.source();
+        // an io::Error that holds another error does not count that as its source, but that one's source
+        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner as &(dyn Error + 'static)),
+            None => error.source(),
+        };
     }
     None
 }

@@ -1,19 +1,27 @@
 //! A lake: one folder or bucket prefix, and the objects below it.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
 use bytes::Bytes;
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::local::LocalFileSystem;
-use object_store::{ObjectStore, ObjectStoreExt as _};
-use stedi_lake::LandingTable;
+use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutPayload, PutResult};
+use stedi_lake::{CuratedTable, LandingTable, layout};
+use tokio::runtime::Handle;
 
 use crate::error::{Action, OpenError, StoreError};
+use crate::fault;
 use crate::landing::{self, LandingObject};
 use crate::local::LocalLake;
 use crate::part::PartWriter;
+use crate::place::{S3Place, Uri};
+use crate::s3::{RequestCounts, S3Client, S3Part, S3Store, UnfinishedUpload};
+
+/// Deletions under way at once.
+const DELETIONS: usize = 16;
 
 /// An open lake. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -22,12 +30,15 @@ pub struct Lake {
     store: Arc<dyn ObjectStore>,
     root: object_store::path::Path,
     place: Place,
+    /// Where the requests of threads that block run.
+    runtime: Option<Handle>,
 }
 
 /// What a lake lies on, as far as writing goes.
 #[derive(Clone, Debug)]
 enum Place {
     Local(LocalLake),
+    S3(S3Store),
 }
 
 /// What became of [`Lake::put_new`].
@@ -37,6 +48,16 @@ pub enum PutNew {
     Created,
     /// The name was taken; that object is as it was.
     Exists,
+}
+
+impl PutNew {
+    pub(crate) fn of_store(put: object_store::Result<PutResult>, location: String) -> Result<Self, StoreError> {
+        match put {
+            Ok(_) => Ok(Self::Created),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(Self::Exists),
+            Err(error) => Err(StoreError::of_store(Action::Write, location, error)),
+        }
+    }
 }
 
 /// An object that a listing found.
@@ -53,21 +74,32 @@ pub struct StoredObject {
 }
 
 impl Lake {
-    /// Opens the lake at `uri`: a path or `file://` URI of a folder that exists.
+    /// Opens the lake at `uri`: a path or `file://` URI of a folder that exists, or `s3://bucket/prefix`, which is not
+    /// asked before it is used. S3 is reached as the environment says.
     ///
     /// # Errors
     /// If it is not such a folder or may not be read.
     pub fn open(uri: &str) -> Result<Self, OpenError> {
-        let folder = folder_of_uri(uri)?;
-        Self::in_folder(&folder)
+        Self::open_with(uri, &S3Client::of_environment())
     }
 
-    /// Opens the lake at `uri`, and makes its folder first if it is missing.
+    /// [`Self::open`], with S3 reached by `client`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(uri: &str, client: &S3Client) -> Result<Self, OpenError> {
+        match Uri::parse(uri)? {
+            Uri::Folder(folder) => Self::in_folder(&folder),
+            Uri::S3(place) => Ok(Self::on_s3(&place, client)),
+        }
+    }
+
+    /// Opens the lake at `uri`, and makes its folder first if it is missing. A bucket is not made.
     ///
     /// # Errors
     /// If there is something else, or it may not be made or read.
     pub fn create(uri: &str) -> Result<Self, OpenError> {
-        let folder = folder_of_uri(uri)?;
+        let Uri::Folder(folder) = Uri::parse(uri)? else { return Self::open(uri) };
         match fs::create_dir_all(&folder) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(OpenError::new(uri, error)),
             _ => Self::in_folder(&folder),
@@ -83,12 +115,39 @@ impl Lake {
             root: object_store::path::Path::ROOT,
             place: Place::Local(LocalLake::new(folder.to_owned())),
             uri,
+            runtime: None,
         })
     }
 
-    /// Where the lake is: the absolute path of its folder.
+    fn on_s3(place: &S3Place, client: &S3Client) -> Self {
+        let store = S3Store::new(&place.bucket, client.clone());
+        Self {
+            uri: place.uri(),
+            store: Arc::new(store.clone()),
+            root: place.prefix.clone(),
+            place: Place::S3(store),
+            runtime: Handle::try_current().ok(),
+        }
+    }
+
+    /// The same lake; what its [part writers](Self::part_writer) ask of S3 runs on `runtime`. A lake that was opened
+    /// within a runtime uses that one.
+    #[must_use]
+    pub fn on_runtime(&self, runtime: &Handle) -> Self {
+        Self { runtime: Some(runtime.clone()), ..self.clone() }
+    }
+
+    /// Where the lake is: the absolute path of its folder, or `s3://bucket/prefix`.
     pub fn uri(&self) -> &str {
         &self.uri
+    }
+
+    /// The requests that were sent to S3 so far, by this lake and all others that share its client.
+    pub fn requests(&self) -> RequestCounts {
+        match &self.place {
+            Place::Local(_) => RequestCounts::default(),
+            Place::S3(store) => store.client().requests(),
+        }
     }
 
     /// The store that holds it.
@@ -100,14 +159,13 @@ impl Lake {
     pub fn local_folder(&self) -> Option<PathBuf> {
         match &self.place {
             Place::Local(local) => Some(local.file("")),
+            Place::S3(_) => None,
         }
     }
 
     /// The path in [`Self::store`] of an object below the lake.
     pub fn path(&self, below: &str) -> object_store::path::Path {
-        object_store::path::Path::from_iter(
-            self.root.parts().chain(below.split('/').filter(|p| !p.is_empty()).map(Into::into)),
-        )
+        path_below(&self.root, below)
     }
 
     /// The full path or URI of an object below the lake, for people.
@@ -127,6 +185,7 @@ impl Lake {
             location: self.location(table.path()),
             local: match &self.place {
                 Place::Local(local) => Some(local.file(table.path())),
+                Place::S3(_) => None,
             },
         };
         place.list(table).await
@@ -145,13 +204,20 @@ impl Lake {
         etag: &str,
         bytes: u64,
     ) -> Result<LandingObject, OpenError> {
-        let (store, path) = match key.strip_prefix("file://") {
-            Some(path) => (Arc::new(local_store(Path::new("/"), key)?) as Arc<dyn ObjectStore>, path.to_owned()),
-            None => (Arc::clone(&self.store), format!("{}/{key}", self.root)),
+        let client = match &self.place {
+            Place::Local(_) => S3Client::of_environment(),
+            Place::S3(store) => store.client().clone(),
         };
-        // keys are paths as they were listed: nothing in them is to be escaped again
-        let path = object_store::path::Path::parse(path.trim_start_matches('/'))
-            .map_err(|_| OpenError::UnknownScheme(key.to_owned()))?;
+        // such a URI has the path as it is, without escapes
+        let (store, path): (Arc<dyn ObjectStore>, _) = if let Some(file) = key.strip_prefix("file://") {
+            (Arc::new(LocalFileSystem::new()), path_below(&object_store::path::Path::ROOT, file))
+        } else if key.contains("://") {
+            let Uri::S3(place) = Uri::parse(key)? else { return Err(OpenError::UnknownScheme(key.to_owned())) };
+            // connections belong to the client, which is kept: a store is no more than a bucket's name
+            (Arc::new(S3Store::new(&place.bucket, client)), place.prefix)
+        } else {
+            (Arc::clone(&self.store), self.path(key))
+        };
         Ok(LandingObject { table, key: key.to_owned(), etag: etag.to_owned(), bytes, store, path })
     }
 
@@ -188,6 +254,14 @@ impl Lake {
                 let (local, below) = (local.clone(), below.to_owned());
                 blocking(move || local.put_new(&below, &bytes)).await
             }
+            Place::S3(store) => {
+                if below.starts_with(layout::LOG) {
+                    fault::point("commit_synced");
+                }
+                let payload = PutPayload::from_bytes(bytes);
+                let put = store.put_opts(&self.path(below), payload, PutMode::Create.into()).await;
+                PutNew::of_store(put, self.location(below))
+            }
         }
     }
 
@@ -198,6 +272,24 @@ impl Lake {
     pub async fn read(&self, below: &str) -> Result<Bytes, StoreError> {
         let failed = |error| StoreError::of_store(Action::Read, self.location(below), error);
         self.store.get(&self.path(below)).await.map_err(failed)?.bytes().await.map_err(failed)
+    }
+
+    /// Some bytes of an object.
+    ///
+    /// # Errors
+    /// If it is not there, is shorter, or the store fails.
+    pub async fn read_range(&self, below: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        let failed = |error| StoreError::of_store(Action::Read, self.location(below), error);
+        let wanted = range.end.saturating_sub(range.start);
+        if wanted == 0 {
+            return Ok(Bytes::new());
+        }
+        let bytes = self.store.get_range(&self.path(below), range).await.map_err(failed)?;
+        if bytes.len() as u64 == wanted {
+            return Ok(bytes);
+        }
+        let short = io::Error::from(io::ErrorKind::UnexpectedEof);
+        Err(StoreError::of_io(Action::Read, self.location(below), short))
     }
 
     /// Deletes an object; that it was not there is no error.
@@ -211,6 +303,42 @@ impl Lake {
         }
     }
 
+    /// Deletes objects, many at once; that one was not there is no error.
+    ///
+    /// # Errors
+    /// The first failure; all others are tried nevertheless.
+    pub async fn delete_all(&self, below: &[String]) -> Result<(), StoreError> {
+        let deletions = below.iter().map(|below| self.delete(below));
+        let done: Vec<_> = stream::iter(deletions).buffered(DELETIONS).collect().await;
+        done.into_iter().collect()
+    }
+
+    /// Uploads of this lake's own objects to S3 that a dead writer left: nobody sees them, but they are paid for.
+    ///
+    /// # Errors
+    /// If the store cannot list them.
+    pub async fn unfinished_uploads(&self) -> Result<Vec<UnfinishedUpload>, StoreError> {
+        let Place::S3(store) = &self.place else { return Ok(Vec::new()) };
+        let mut uploads = Vec::new();
+        // nothing of landing: what is uploaded there is somebody else's
+        for folder in CuratedTable::ALL.map(CuratedTable::path).into_iter().chain([layout::STEDI]) {
+            let listed = store.unfinished_uploads(&self.path(folder)).await;
+            let failed = |error| StoreError::of_store(Action::List, self.location(folder), error);
+            uploads.extend(listed.map_err(failed)?);
+        }
+        Ok(uploads)
+    }
+
+    /// Gives up an upload that [`Self::unfinished_uploads`] found; that it is gone is no error.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn abort_upload(&self, upload: &UnfinishedUpload) -> Result<(), StoreError> {
+        let Place::S3(store) = &self.place else { return Ok(()) };
+        let failed = |error| StoreError::of_store(Action::Delete, format!("the upload of {}", upload.key), error);
+        store.abort(upload).await.map_err(failed)
+    }
+
     /// Removes the folder `below` as far as there are no files in it. Where folders are only prefixes, this does nothing.
     ///
     /// # Errors
@@ -221,16 +349,30 @@ impl Lake {
                 let (local, below) = (local.clone(), below.to_owned());
                 blocking(move || local.remove_empty_folders(&below)).await
             }
+            Place::S3(_) => Ok(()),
         }
     }
 
-    /// Begins a part or another large object. Blocking: for the threads that compute.
+    /// Begins a part or another large object. Blocking: for the threads that compute, not for those of a runtime.
     ///
     /// # Errors
-    /// If the store fails.
+    /// If the store fails; on S3 also if there is no [runtime](Self::on_runtime).
     pub fn part_writer(&self, below: &str) -> Result<PartWriter, StoreError> {
+        let location = self.location(below);
         match &self.place {
-            Place::Local(local) => PartWriter::new(local.clone(), below.to_owned()),
+            Place::Local(local) => PartWriter::local(local.clone(), below.to_owned(), location),
+            Place::S3(store) => {
+                let runtime = match &self.runtime {
+                    Some(runtime) => runtime.clone(),
+                    None => Handle::try_current().map_err(|error| StoreError::Other {
+                        action: Action::Write,
+                        object: location.clone(),
+                        source: error.into(),
+                    })?,
+                };
+                let part = S3Part::new(store.clone(), self.path(below), runtime);
+                Ok(PartWriter::s3(part, below.to_owned(), location))
+            }
         }
     }
 
@@ -244,21 +386,18 @@ impl Lake {
                 let local = local.clone();
                 blocking(move || local.sync_all(&below)).await
             }
+            // what S3 has confirmed is there for good
+            Place::S3(_) => Ok(()),
         }
     }
 }
 
-/// The folder that `uri` names, as an absolute path.
-pub(crate) fn folder_of_uri(uri: &str) -> Result<PathBuf, OpenError> {
-    let unknown = || OpenError::UnknownScheme(uri.to_owned());
-    match uri.split_once("://") {
-        Some(("file", _)) => url::Url::parse(uri).ok().and_then(|url| url.to_file_path().ok()).ok_or_else(unknown),
-        Some(("s3" | "s3a" | "s3n", _)) => Err(OpenError::NoS3(uri.to_owned())),
-        Some(_) => Err(unknown()),
-        None if uri.is_empty() => Err(unknown()),
-        // components() takes `a/./b/` for `a/b`
-        None => std::path::absolute(uri).map(|p| p.components().collect()).map_err(|error| OpenError::new(uri, error)),
-    }
+/// `below` as a path in a store whose lake begins at `root`. Names stay as they are; those that no path may have, such as
+/// `..`, are encoded.
+fn path_below(root: &object_store::path::Path, below: &str) -> object_store::path::Path {
+    let parts = || below.split('/').filter(|part| !part.is_empty());
+    let joined = root.as_ref().split('/').filter(|part| !part.is_empty()).chain(parts()).collect::<Vec<_>>().join("/");
+    object_store::path::Path::parse(joined).unwrap_or_else(|_| root.parts().chain(parts().map(Into::into)).collect())
 }
 
 pub(crate) fn local_store(folder: &Path, uri: &str) -> Result<LocalFileSystem, OpenError> {

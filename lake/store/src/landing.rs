@@ -8,8 +8,10 @@ use object_store::ObjectStore;
 use stedi_lake::{LandingTable, layout};
 
 use crate::error::{Action, OpenError, StoreError};
-use crate::lake::{below_prefix, blocking, folder_of_uri, local_store};
+use crate::lake::{below_prefix, blocking, local_store};
 use crate::local;
+use crate::place::{S3Place, Uri};
+use crate::s3::{S3Client, S3Store};
 
 /// A landing object: where to read it, and what makes it the same object later.
 #[derive(Clone, Debug)]
@@ -44,7 +46,10 @@ pub enum ElsewhereError {
 /// # Errors
 /// If `uri` is not a folder or cannot be listed.
 pub async fn landing_elsewhere(uri: &str, table: LandingTable) -> Result<Vec<LandingObject>, ElsewhereError> {
-    let folder = folder_of_uri(uri)?;
+    let folder = match Uri::parse(uri)? {
+        Uri::Folder(folder) => folder,
+        Uri::S3(place) => return Ok(on_s3(&place, table).await?),
+    };
     let name = folder.display().to_string();
     std::fs::read_dir(&folder).map_err(|error| elsewhere(&name, table, error))?;
     let store: Arc<dyn ObjectStore> = Arc::new(local_store(&folder, &name)?);
@@ -58,14 +63,28 @@ pub async fn landing_elsewhere(uri: &str, table: LandingTable) -> Result<Vec<Lan
     Ok(place.list(table).await?)
 }
 
+async fn on_s3(place: &S3Place, table: LandingTable) -> Result<Vec<LandingObject>, StoreError> {
+    let store: Arc<dyn ObjectStore> = Arc::new(S3Store::new(&place.bucket, S3Client::of_environment()));
+    let uri = place.uri();
+    let prefix = place.prefix.clone();
+    let place = Place { store: &store, prefix, key_prefix: uri.clone(), location: uri.clone(), local: None };
+    let objects = place.list(table).await?;
+    if objects.is_empty() {
+        // where folders are only prefixes, a mistyped one looks like an empty one
+        return Err(missing(&uri, table));
+    }
+    Ok(objects)
+}
+
 fn elsewhere(name: &str, table: LandingTable, error: std::io::Error) -> ElsewhereError {
     match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            StoreError::NotFound { action: Action::List, object: format!("the folder {name} of {}", table.name()) }
-                .into()
-        }
+        std::io::ErrorKind::NotFound => missing(name, table).into(),
         _ => OpenError::new(name, error).into(),
     }
+}
+
+fn missing(name: &str, table: LandingTable) -> StoreError {
+    StoreError::NotFound { action: Action::List, object: format!("the folder {name} of {}", table.name()) }
 }
 
 /// A folder of landing objects.

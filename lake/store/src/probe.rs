@@ -30,13 +30,17 @@ pub enum ProbeError {
 /// If the lake must not, or cannot, be written.
 pub async fn probe(lake: &Lake, run: RunId) -> Result<(), ProbeError> {
     let path = format!("{}/probe", layout::run_dir(run));
-    let first = lake.put_new(&path, Bytes::from_static(b"first")).await?;
+    let not_honoured = || ProbeError::NotHonoured { lake: lake.uri().to_owned() };
+    let first = match lake.put_new(&path, Bytes::from_static(b"first")).await {
+        Err(error) if error.is_unsupported() => return Err(not_honoured()),
+        first => first?,
+    };
     let second = lake.put_new(&path, Bytes::from_static(b"second")).await;
     let kept = lake.read(&path).await;
     lake.delete(&path).await?;
     lake.remove_empty_folders(&layout::run_dir(run)).await?;
     match (first, second?, kept?.as_ref()) {
         (PutNew::Created, PutNew::Exists, b"first") => Ok(()),
-        _ => Err(ProbeError::NotHonoured { lake: lake.uri().to_owned() }),
+        _ => Err(not_honoured()),
     }
 }

@@ -14,6 +14,9 @@ use super::{ReadError, Shrunk};
 /// What a split asks of a remote store beyond its end, where its last record may go on.
 const OVERREAD_BYTES: u64 = 64 << 10;
 
+/// A larger object is asked for as a range even if all of it is wanted: S3 then brings pieces of it at once.
+const WHOLE_BYTES_MAX: u64 = 4 << 20;
+
 /// What is asked for next when that was too little.
 pub(super) const WINDOW_BYTES: u64 = 1 << 20;
 
@@ -70,7 +73,8 @@ pub(super) async fn get(object: &LandingObject, options: GetOptions) -> Result<G
 }
 
 fn window(object: &LandingObject, start: u64, end: u64) -> GetOptions {
-    let range = (start > 0 || end < object.bytes).then_some(GetRange::Bounded(start..end));
+    let in_pieces = start > 0 || end < object.bytes || object.bytes > WHOLE_BYTES_MAX;
+    let range = in_pieces.then_some(GetRange::Bounded(start..end));
     GetOptions { range, ..GetOptions::default() }
 }
 
