@@ -81,7 +81,7 @@ impl Executor {
                 TaskError::new(FailureClass::Permanent, "failed to start threads".to_owned()).caused_by(&error)
             })?;
         Ok(Self {
-            lake,
+            lake: lake.on_runtime(&runtime),
             context,
             memory_bytes,
             slots,

@@ -17,7 +17,8 @@ use stedi_lake::commit::CommitRecord;
 use stedi_lake::options::{BadRecordLimit, TableOptions};
 use stedi_lake::report::LedgerEntry;
 use stedi_lake::{ConsentPolicy, CuratedTable, LandingTable, MatchMode, RunId, layout};
-use stedi_store::{CommitLog, Lake, LandingObject};
+use stedi_sim_s3::{KEY_ID, S3Server, SECRET};
+use stedi_store::{CommitLog, Lake, LandingObject, S3Client};
 use stedi_worker::memory::{MEMORY_BYTES_MIN, MemoryPlan, SLICE_BYTES_MAX};
 use stedi_worker::progress::Progress;
 use stedi_worker::read::LandingReader;
@@ -49,6 +50,8 @@ type Counts = BTreeMap<(LandingTable, String), [u64; 3]>;
 /// A lake and what an embedded run made of it.
 pub(crate) struct Scene {
     folder: TempDir,
+    /// Of a lake in S3.
+    server: Option<S3Server>,
     pub(crate) lake: Lake,
     pub(crate) runtime: Runtime,
     embedded: Option<CommitRecord>,
@@ -65,16 +68,37 @@ pub(crate) struct Cluster<'s> {
 }
 
 impl Scene {
+    /// A lake in a folder, with landing.
     pub(crate) fn generated(config: &GenerateConfig) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let lake = Lake::create(&folder.path().join("lake").display().to_string()).expect("a new folder");
+        Self::in_lake(config, folder, None, lake)
+    }
+
+    /// A lake in a bucket, with landing.
+    pub(crate) fn generated_in_s3(config: &GenerateConfig) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let objects = folder.path().join("objects");
+        std::fs::create_dir(&objects).expect("a new folder");
+        let server = S3Server::start(&objects);
+        let client = S3Client::at(server.endpoint(), KEY_ID, SECRET, 3);
+        let lake = Lake::open_with(&server.lake("a/lake"), &client).expect("it names a bucket");
+        Self::in_lake(config, folder, Some(server), lake)
+    }
+
+    fn in_lake(config: &GenerateConfig, folder: TempDir, server: Option<S3Server>, lake: Lake) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-        let root = object_store::path::Path::ROOT;
+        let root = lake.path("");
         runtime
             .block_on(generate(config.clone(), lake.store().as_ref(), &root))
             .expect("there is room for a small landing");
-        Self { folder, lake, runtime, embedded: None, slice_bytes: SLICE_BYTES_MAX }
+        Self { folder, server, lake, runtime, embedded: None, slice_bytes: SLICE_BYTES_MAX }
+    }
+
+    /// The server of a lake in S3.
+    pub(crate) fn server(&self) -> &S3Server {
+        self.server.as_ref().expect("the lake is in S3")
     }
 
     pub(crate) fn run_embedded(&mut self, consent: ConsentPolicy, match_mode: MatchMode, shards: u32, dedupe: bool) {

@@ -9,6 +9,7 @@ use stedi_engine::directory::encode_customers_object;
 use stedi_job::readers::encode_readers;
 use stedi_job::task::{FailureClass, RunContext, SegmentRef, Stage, TaskOutput, Work};
 use stedi_lake::{ConsentPolicy, CuratedTable, LandingTable, MatchMode, layout};
+use stedi_sim_s3::{Effect, Request};
 use stedi_store::Lake;
 use stedi_worker::task::{Executor, TaskError};
 
@@ -243,4 +244,29 @@ fn a_scratch_folder_that_cannot_be_made_is_named() {
     let error = made.err().expect("a file is in the way");
     assert_eq!(error.class, FailureClass::Permanent);
     assert!(error.message.contains(&path.display().to_string()) && error.message.contains("--scratch"), "{error}");
+}
+
+#[test]
+fn what_a_store_says_is_sorted() {
+    let config = GenerateConfig { customers: 20, ..GenerateConfig::new(Profile::Clean) };
+    let mut scene = Scene::generated_in_s3(&config);
+    scene.run_embedded(ConsentPolicy::Latest, MatchMode::Customer, 1, false);
+    let cluster = scene.cluster(ONE);
+    let (directory, _) = consent(&cluster);
+    let work = Work::ScanAccelerometer { splits: cluster.splits(LandingTable::Accelerometer), directory };
+    let key = &scene.landing(LandingTable::Accelerometer)[0].key;
+    let faults = scene.server().faults();
+    let failures = [
+        (Request::Get, key.as_str(), Effect::SlowDown, FailureClass::Throttled),
+        (Request::Get, key.as_str(), Effect::AccessDenied, FailureClass::Permanent),
+        (Request::Put, "shuffle", Effect::AccessDenied, FailureClass::Permanent),
+        (Request::Put, "shuffle", Effect::SlowDown, FailureClass::Throttled),
+    ];
+    for (attempt, (request, names, effect, class)) in (0..).zip(failures) {
+        faults.add(request, names, u64::MAX, effect);
+        assert_failed(cluster.execute(Stage::ScanAccelerometer, 0, attempt, &work), class, names);
+        faults.clear();
+    }
+    faults.add(Request::Get, key, 1, Effect::SlowDown);
+    cluster.execute(Stage::ScanAccelerometer, 0, 9, &work).expect("one refusal is nothing");
 }

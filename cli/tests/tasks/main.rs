@@ -53,3 +53,16 @@ fn shards_larger_than_the_slice_budget_give_the_same_parts() {
         assert!(scene.embedded_parts() > 5, "slices make parts of their own: {}", scene.embedded_parts());
     }
 }
+
+#[test]
+fn a_lake_in_s3_gives_the_same_parts() {
+    let mut scene =
+        Scene::generated_in_s3(&GenerateConfig { customers: 60, seed: 3, ..GenerateConfig::new(Profile::Messy) });
+    for match_mode in [MatchMode::Customer, MatchMode::Timestamp] {
+        scene.run_embedded(ConsentPolicy::Latest, match_mode, 7, false);
+        for shape in [ONE, MANY] {
+            scene.assert_same(&shape, &format!("S3 {match_mode} {shape:?}"));
+        }
+    }
+    assert_eq!(scene.server().unfinished_uploads(), [] as [String; 0]);
+}

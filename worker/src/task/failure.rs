@@ -7,7 +7,7 @@ use stedi_engine::directory::CustomersError;
 use stedi_engine::encode::EncodeError;
 use stedi_job::readers::ReadersError;
 use stedi_job::task::FailureClass;
-use stedi_store::{OpenError, StoreError};
+use stedi_store::{ErrorClass, OpenError, StoreError};
 
 use crate::WorkError;
 use crate::read::ReadError;
@@ -69,7 +69,7 @@ impl From<WorkError> for TaskError {
 /// An object that a task writes, or one that it reads and that another task has written.
 impl From<StoreError> for TaskError {
     fn from(error: StoreError) -> Self {
-        Self::of(of_store(&error), &error)
+        Self::of(of_class(error.class()), &error)
     }
 }
 
@@ -98,45 +98,29 @@ impl From<io::Error> for TaskError {
     }
 }
 
-fn of_store(error: &StoreError) -> FailureClass {
-    match error {
-        StoreError::NotFound { .. } => FailureClass::BadInput,
-        StoreError::PermissionDenied { .. }
-        | StoreError::DiskFull { .. }
-        | StoreError::NoLinks { .. }
-        | StoreError::Unlistable { .. } => FailureClass::Permanent,
-        StoreError::Other { .. } => FailureClass::TransientIo,
+fn of_class(class: ErrorClass) -> FailureClass {
+    match class {
+        ErrorClass::NotFound => FailureClass::BadInput,
+        ErrorClass::Throttled => FailureClass::Throttled,
+        ErrorClass::TransientIo => FailureClass::TransientIo,
+        ErrorClass::Permanent => FailureClass::Permanent,
     }
 }
 
 fn of_read(error: &ReadError) -> FailureClass {
     match error {
         ReadError::Changed { .. } => FailureClass::BadInput,
-        ReadError::Store { source, .. } => of_store(source),
-        ReadError::Io { source, .. } => match source.kind() {
-            io::ErrorKind::NotFound => FailureClass::BadInput,
-            io::ErrorKind::PermissionDenied => FailureClass::Permanent,
-            _ => FailureClass::TransientIo,
-        },
+        ReadError::Store { source, .. } => of_class(source.class()),
+        ReadError::Io { source, .. } => of_class(ErrorClass::of(source).unwrap_or(ErrorClass::TransientIo)),
     }
 }
 
 fn of_writing(error: &io::Error) -> FailureClass {
-    if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<StoreError>()) {
-        return match of_store(error) {
-            // there is nothing to write to
-            FailureClass::BadInput => FailureClass::Permanent,
-            class => class,
-        };
-    }
-    match error.kind() {
-        io::ErrorKind::AlreadyExists
-        | io::ErrorKind::NotFound
-        | io::ErrorKind::PermissionDenied
-        | io::ErrorKind::QuotaExceeded
-        | io::ErrorKind::ReadOnlyFilesystem
-        | io::ErrorKind::StorageFull => FailureClass::Permanent,
-        _ => FailureClass::TransientIo,
+    match ErrorClass::of(error) {
+        // there is nothing to write to
+        Some(ErrorClass::NotFound) => FailureClass::Permanent,
+        _ if error.kind() == io::ErrorKind::AlreadyExists => FailureClass::Permanent,
+        class => of_class(class.unwrap_or(ErrorClass::TransientIo)),
     }
 }
 

@@ -3,10 +3,8 @@
 use std::ops::Range;
 
 use futures::StreamExt as _;
-use object_store::ObjectStoreExt as _;
 use stedi_engine::spill::{self, SpillRow};
 use stedi_job::task::{FailureClass, SegmentRef};
-use stedi_store::{Action, StoreError};
 
 use super::{Attempt, Executor, TaskError};
 use crate::scratch::Scratch;
@@ -60,14 +58,13 @@ impl Executor {
         let mut lane = Lane::default();
         let mut arriving = futures::stream::iter(fetches(segments))
             .map(|fetch| async move {
-                let bytes = self.lake.store().get_range(&self.lake.path(fetch.path), fetch.range.clone()).await;
+                let bytes = self.lake.read_range(fetch.path, fetch.range.clone()).await;
                 (fetch, bytes)
             })
             .buffered(at_once);
         while let Some((fetch, bytes)) = self.runtime.block_on(arriving.next()) {
             attempt.check_cancelled()?;
-            let mut bytes =
-                bytes.map_err(|error| StoreError::of_store(Action::Read, self.lake.location(fetch.path), error))?;
+            let mut bytes = bytes?;
             attempt.cost.read_bytes += bytes.len() as u64;
             for segment in fetch.segments {
                 let damaged = || self.damaged(segment);
