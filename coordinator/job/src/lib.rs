@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod event;
+pub mod histogram;
 pub mod invariants;
 pub mod plan;
 pub mod progress;
@@ -11,5 +12,6 @@ pub mod user_set;
 pub use error::JobError;
 pub use event::{Action, Epoch, Event, Lease, WorkerId};
 pub use invariants::Violation;
-pub use plan::Split;
+pub use plan::{RunPlan, Split};
+pub use progress::Progress;
 pub use user_set::UserSet;

@@ -6,6 +6,11 @@ use serde::{Deserialize, Serialize};
 use stedi_lake::commit::Part;
 use stedi_lake::{CuratedTable, LandingTable, RunId, layout};
 
+mod done;
+mod segments;
+
+pub use done::{Mismatch, Progress, ShardSize};
+
 use crate::event::Epoch;
 use crate::task::{AttemptId, FailureClass, ObjectCounts, Stage, TaskCost, TaskOutput};
 
@@ -42,6 +47,31 @@ pub struct Effort {
     pub speculative: u64,
     /// Failed ones by class.
     pub failures: BTreeMap<FailureClass, u64>,
+    /// How long the stage was worked on, milliseconds.
+    pub elapsed_ms: u64,
+}
+
+impl Effort {
+    /// Adds the numbers of `other`.
+    pub fn add(&mut self, other: &Self) {
+        self.attempts += other.attempts;
+        self.speculative += other.speculative;
+        self.elapsed_ms += other.elapsed_ms;
+        for (class, count) in &other.failures {
+            *self.failures.entry(*class).or_default() += count;
+        }
+    }
+}
+
+impl TaskCost {
+    /// Adds the numbers of `other`.
+    pub fn add(&mut self, other: &Self) {
+        self.wall_ms = self.wall_ms.saturating_add(other.wall_ms);
+        self.cpu_ms = self.cpu_ms.saturating_add(other.cpu_ms);
+        self.read_bytes = self.read_bytes.saturating_add(other.read_bytes);
+        self.written_bytes = self.written_bytes.saturating_add(other.written_bytes);
+        self.rows = self.rows.saturating_add(other.rows);
+    }
 }
 
 /// What a run commits.
