@@ -11,6 +11,7 @@ pub struct Histogram {
 const STEPS: u64 = 8;
 const BUCKETS: usize = 8 * 63;
 
+#[expect(clippy::cast_possible_truncation, reason = "less than BUCKETS")]
 fn bucket(value: u64) -> usize {
     if value < STEPS {
         return value as usize;

@@ -75,8 +75,7 @@ mod tests {
         let mut segments = Segments::new(3, 2);
         segments.add(2, "c", &[segment(1, 0, u64::MAX, 1 << 40)]);
         segments.add(0, "a", &[segment(0, 0, 5, 1), segment(1, 5, 6, 2), segment(1, 11, 127, 128)]);
-        let found: Vec<_> =
-            segments.of_shard(1).into_iter().map(|s| (s.path, s.offset, s.bytes, s.rows)).collect();
+        let found: Vec<_> = segments.of_shard(1).into_iter().map(|s| (s.path, s.offset, s.bytes, s.rows)).collect();
         let expected = [("a", 5, 6, 2), ("a", 11, 127, 128), ("c", 0, u64::MAX, 1 << 40)];
         assert_eq!(found, expected.map(|(path, offset, bytes, rows)| (path.to_owned(), offset, bytes, rows)));
         assert_eq!(segments.of_shard(0).len(), 1);
