@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::config::JobConfig;
 use crate::error::{JobError, WorkerLoss};
-use crate::event::{Action, DismissReason, EndReason, Epoch, Event, WorkerId};
+use crate::event::{Action, DismissReason, EndReason, Epoch, Event, Lease, WorkerId};
 use crate::histogram::Histogram;
 use crate::plan::RunPlan;
 use crate::progress::{CommitInput, Effort, Progress};
@@ -190,9 +190,9 @@ impl Job {
         self.workers.len()
     }
 
-    /// Number of leases that are granted and not over.
-    pub fn leases(&self) -> usize {
-        self.held.len()
+    /// The leases that are granted and not over, and who holds them.
+    pub fn leases(&self) -> impl ExactSizeIterator<Item = (Lease, WorkerId)> + '_ {
+        self.held.iter().map(|(attempt, held)| (Lease { attempt: *attempt, epoch: self.epoch }, held.worker))
     }
 
     /// Number of tasks of the present stage that wait for a worker.
