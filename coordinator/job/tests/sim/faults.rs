@@ -49,8 +49,8 @@ impl Faults {
     pub(crate) fn new(rng: &mut Rng, plan: &RunPlan) -> Self {
         let mut some = |permille_max: u64| if rng.chance(400) { rng.between(1, permille_max) } else { 0 };
         let mut faults = Self {
-            calm_ms: 40_000,
-            message_lost: some(60),
+            calm_ms: 60_000,
+            message_lost: some(100),
             message_twice: some(200),
             message_slow: some(100),
             action_twice: some(500),
@@ -60,14 +60,14 @@ impl Faults {
             store_slow: some(200),
             attempt_fails: some(120),
             attempt_slow: some(200),
-            worker_dies: some(40),
+            worker_dies: some(60),
             worker_hangs: some(30),
             worker_drains: some(40),
             worker_goes_on: some(1000),
-            coordinator_crashes: some(60),
-            coordinator_stops: some(30),
-            two_coordinators: some(30),
-            clock_jumps: some(60),
+            coordinator_crashes: some(150),
+            coordinator_stops: some(80),
+            two_coordinators: some(80),
+            clock_jumps: some(200),
             ..Self::default()
         };
         if rng.chance(100) {
@@ -91,10 +91,13 @@ impl Faults {
             JobError::Task { task, .. } => self.broken == Some(*task),
             JobError::Attempts { .. } => self.attempt_fails > 0,
             JobError::OutOfMemory { task, memory_bytes } => {
-                self.hog.is_some_and(|(hog, needs)| hog == *task && needs > *memory_bytes)
+                // while messages overtake each other, a worker may have more to do than the coordinator knows
+                let fits = |needs| needs <= *memory_bytes && self.message_slow == 0;
+                self.hog.is_some_and(|(hog, needs)| hog == *task && !fits(needs))
             }
             JobError::Losses { task, .. } => self.poison == Some(*task),
-            JobError::NoWorkers { .. } => self.no_new_workers,
+            // a worker may hang whose registration was lost, and be the only one
+            JobError::NoWorkers { .. } => self.no_new_workers || self.worker_hangs > 0,
             JobError::Conflict { .. } => self.conflict,
             JobError::Store { .. } => self.store_fails + self.store_lies + self.store_silent > 0,
             JobError::Fenced { .. } => self.two_coordinators > 0,

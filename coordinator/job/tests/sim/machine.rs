@@ -146,7 +146,7 @@ impl World {
                 }
                 of.running.insert(lease, work);
                 let slow = self.bad_luck(self.faults.attempt_slow);
-                let takes_ms = self.rng.between(20, 1_500) * if slow { self.rng.between(5, 40) } else { 1 };
+                let takes_ms = self.rng.between(50, 4_000) * if slow { self.rng.between(3, 20) } else { 1 };
                 self.after(takes_ms, Item::Finish(machine, lease));
             }
             Action::Revoke { lease, .. } => {

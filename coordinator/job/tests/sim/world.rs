@@ -391,7 +391,12 @@ pub(crate) fn simulate(seed: u64, trace: bool) -> Outcome {
     let end = world.outcome.expect("the loop is over");
     match &end {
         EndReason::Committed { .. } => assert_eq!(world.lake.commits.len(), 1, "said to be committed"),
-        EndReason::Failed(error) => assert!(world.faults.explain(error), "{error}, with {:?}", world.faults),
+        EndReason::Failed(error) => {
+            if trace {
+                world.trace.iter().flatten().for_each(|line| println!("{line}"));
+            }
+            assert!(world.faults.explain(error), "{error}, with {:?}", world.faults)
+        }
         EndReason::Stopped => panic!("stopped runs are resumed"),
     }
     let reports = world.coordinators.last().map(|c| c.job.progress().stage_reports()).unwrap_or_default();
