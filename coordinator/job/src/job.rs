@@ -18,7 +18,7 @@ use crate::histogram::Histogram;
 use crate::plan::RunPlan;
 use crate::progress::{CommitInput, Effort, Progress};
 use crate::saver::{Saver, Write};
-use crate::task::{AttemptId, Stage};
+use crate::task::{AttemptId, FailureClass, Stage, TaskId};
 use crate::tasks::Tasks;
 use crate::workers::Workers;
 
@@ -135,8 +135,7 @@ impl Job {
             Event::TaskDone { worker, lease, output, cost } => self.task_done(worker, lease, output, cost, actions),
             Event::TaskFailed { worker, lease, class, message } => self.task_failed(worker, lease, class, &message),
             Event::TaskReturned { worker, lease } => {
-                let class = crate::task::FailureClass::Preempted;
-                self.task_failed(worker, lease, class, "handed back")
+                self.task_failed(worker, lease, FailureClass::Preempted, "handed back")
             }
             Event::Saved { number } => {
                 self.saver.saved(number);
@@ -204,6 +203,18 @@ impl Job {
     pub fn tasks_left(&self) -> u32 {
         let stage = self.stage();
         self.progress.tasks(stage) - self.progress.done(stage)
+    }
+
+    /// Bytes of those tasks, about: landing bytes in the scan stages, shuffle bytes in the join.
+    pub fn bytes_left(&self) -> u64 {
+        match self.stage() {
+            Stage::Join => {
+                let open = |index: &u32| !self.progress.is_done(TaskId { stage: Stage::Join, index: *index });
+                let shards = (0u32..).zip(&self.progress.shards);
+                shards.filter(|(index, _)| open(index)).map(|(_, size)| size.bytes).sum()
+            }
+            _ => u64::from(self.tasks_left()).saturating_mul(self.plan.task_bytes),
+        }
     }
 
     fn note(&mut self, stage: Stage, change: impl Fn(&mut Effort)) {

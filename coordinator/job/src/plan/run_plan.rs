@@ -263,7 +263,7 @@ mod tests {
                 assert_eq!((object, start), expected);
                 expected = if end == u64::MAX { (object + 1, 0) } else { (object, end) };
             }
-            assert_eq!(expected, (objects.len() as u32, 0));
+            assert_eq!((expected.0 as usize, expected.1), (objects.len(), 0));
         }
     }
 
@@ -274,6 +274,40 @@ mod tests {
         assert_eq!(LandingPlan::packed(Vec::new(), TASK_BYTES).tasks(), 0);
         assert_eq!(LandingPlan::whole(Vec::new()).splits(0), []);
         assert_eq!(LandingPlan::whole(vec![object(10, true); 3]).splits(0).len(), 3);
+    }
+
+    #[test]
+    fn a_plan_is_read_back_and_a_damaged_one_refused() {
+        let options = serde_json::json!({
+            "consent": "latest", "match": "customer", "dedupe": false, "shards": 3, "compression": "zstd"
+        });
+        let context = RunContext {
+            run_id: stedi_lake::RunId::new(1, 1),
+            lake: "lake".to_owned(),
+            options: serde_json::from_value(options).expect("options"),
+            slice_bytes: 1,
+        };
+        let landing = LandingTable::ALL.map(|table| (table, vec![object(TASK_BYTES * 3, true); 2]));
+        let plan = RunPlan::new(context, landing.into());
+        assert_eq!(Stage::ALL.map(|stage| plan.tasks(stage)), [1, 6, 6, 4]);
+        let json = serde_json::to_value(&plan).expect("a plan is JSON");
+        let read = |json: serde_json::Value| serde_json::from_value::<RunPlan>(json).expect("a plan");
+        assert_eq!(read(json.clone()).check(), Ok(()));
+        assert_eq!(read(json.clone()), plan);
+        let damage = |pointer: &str, value: serde_json::Value| {
+            let mut json = json.clone();
+            *json.pointer_mut(pointer).expect("it is there") = value;
+            read(json).check().expect_err("damaged").to_string()
+        };
+        damage("/landing/accelerometer_landing/starts/3/object", 7.into());
+        damage("/landing/accelerometer_landing/starts", serde_json::json!([]));
+        damage("/landing/customer_landing/starts", serde_json::json!([]));
+        damage("/context/options/shards", 0.into());
+        let error = damage("/landing/step_trainer_landing/starts/1/offset", 0.into());
+        assert_eq!(
+            error,
+            "the plan of run 00000000010000000000000001 is damaged: the tasks of step_trainer_landing; start a new run"
+        );
     }
 
     #[test]

@@ -29,8 +29,8 @@ fn value<'a>(words: &[&'a str], key: &str) -> Option<&'a str> {
     words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
 }
 
-fn number(words: &[&str], key: &str) -> Option<u64> {
-    value(words, key).map(|text| text.parse().expect("a number"))
+fn number<T: std::str::FromStr>(words: &[&str], key: &str) -> Option<T> {
+    value(words, key).map(|text| text.parse().unwrap_or_else(|_| unreachable!("{key}={text} is no number")))
 }
 
 fn list(words: &[&str], key: &str) -> Option<Vec<u32>> {
@@ -40,7 +40,7 @@ fn list(words: &[&str], key: &str) -> Option<Vec<u32>> {
 
 fn plan(words: &[&str]) -> RunPlan {
     let objects = |key| {
-        let count = number(words, key).unwrap_or(1);
+        let count: u64 = number(words, key).unwrap_or(1);
         let object =
             |i| PlanObject { key: format!("{key}/{i}").into(), etag: "e".into(), bytes: TASK_BYTES, splittable: false };
         (0..count).map(object).collect::<Vec<_>>()
@@ -49,7 +49,7 @@ fn plan(words: &[&str]) -> RunPlan {
         consent: ConsentPolicy::Latest,
         match_mode: MatchMode::Customer,
         dedupe: false,
-        shards: number(words, "shards").unwrap_or(1) as u32,
+        shards: number(words, "shards").unwrap_or(1),
         compression: Compression::Zstd,
     };
     let context = RunContext { run_id: RunId::new(1, 1), lake: "lake".to_owned(), options, slice_bytes: 1 };
@@ -115,10 +115,10 @@ impl Script {
             self.config.no_worker_ms = ms;
         }
         if let Some(count) = number(words, "losses") {
-            self.config.losses_max = count as u8;
+            self.config.losses_max = count;
         }
         if let Some(count) = number(words, "write-failures") {
-            self.config.write_failures_max = count as u32;
+            self.config.write_failures_max = count;
         }
         if let Some(limit) = value(words, "bad-records") {
             self.config.bad_records = limit.parse().expect("a limit");
@@ -175,7 +175,7 @@ impl Script {
                 worker: worker(words[1]),
                 name: format!("pod-{}", words[1]),
                 capacity: Capacity {
-                    slots: number(words, "slots").unwrap_or(1) as u32,
+                    slots: number(words, "slots").unwrap_or(1),
                     memory_bytes: number(words, "memory").unwrap_or(1),
                 },
             },

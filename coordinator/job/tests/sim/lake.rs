@@ -31,7 +31,7 @@ fn table_number(stage: Stage) -> u64 {
 }
 
 fn is_kept(row: u64) -> bool {
-    mix(row ^ 1) % 8 != 0
+    !mix(row ^ 1).is_multiple_of(8)
 }
 
 fn shard_of(row: u64, shards: u32) -> u32 {

@@ -2,6 +2,8 @@
 //!
 //! `SEED=n cargo test -p stedi-job --test sim one_seed -- --nocapture` shows what happens in one.
 
+#![expect(clippy::cast_possible_truncation, reason = "numbers of a simulation are small")]
+
 mod check;
 mod faults;
 mod lake;
@@ -9,7 +11,9 @@ mod machine;
 mod rng;
 mod world;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use stedi_job::event::EndReason;
 
@@ -18,21 +22,36 @@ use world::{Outcome, simulate};
 /// Seeds of `cargo test`; `SEEDS=n` asks for others.
 const SEEDS: u64 = 1_500;
 
+/// Names the seed of a simulation that panics.
+struct Seed(u64);
+
+impl Drop for Seed {
+    #[expect(clippy::print_stderr, reason = "the way to see it again")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("failed with SEED={}", self.0);
+        }
+    }
+}
+
 fn checked(seed: u64) -> Outcome {
-    let outcome = std::panic::catch_unwind(|| simulate(seed, false));
-    outcome.unwrap_or_else(|cause| {
-        eprintln!("seed {seed} failed");
-        std::panic::resume_unwind(cause)
-    })
+    let _named = Seed(seed);
+    simulate(seed, None)
 }
 
 #[test]
 fn a_seed_decides_everything() {
+    let traced = |seed| {
+        let lines = Rc::new(RefCell::new(Vec::new()));
+        let sink = Rc::clone(&lines);
+        let end = simulate(seed, Some(Box::new(move |line| sink.borrow_mut().push(line)))).end;
+        (lines.take(), end)
+    };
     for seed in 0..40 {
-        let (once, twice) = (simulate(seed, true), simulate(seed, true));
-        let differs = once.trace.iter().zip(&twice.trace).find(|(a, b)| a != b);
+        let ((once, end), (twice, end_again)) = (traced(seed), traced(seed));
+        let differs = once.iter().zip(&twice).find(|(a, b)| a != b);
         assert_eq!(differs, None, "seed {seed}");
-        assert_eq!((once.trace.len(), once.end), (twice.trace.len(), twice.end), "seed {seed}");
+        assert_eq!((once.len(), end), (twice.len(), end_again), "seed {seed}");
     }
 }
 
@@ -63,7 +82,6 @@ fn every_run_ends_and_what_it_commits_is_right() {
 #[test]
 fn one_seed() {
     let Some(seed) = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()) else { return };
-    let outcome = simulate(seed, true);
-    outcome.trace.iter().for_each(|line| println!("{line}"));
+    let outcome = simulate(seed, Some(Box::new(|line| println!("{line}"))));
     println!("{:?} after {} ms, with {:?}", outcome.end, outcome.virtual_ms, outcome.faults);
 }

@@ -71,14 +71,16 @@ pub(crate) struct World {
     clock_error_ms: u64,
     items: BTreeMap<(u64, u64), Item>,
     next_item: u64,
-    trace: Option<Vec<String>>,
+    trace: Option<Trace>,
     outcome: Option<EndReason>,
 }
+
+/// Is given a line for each event.
+pub(crate) type Trace = Box<dyn FnMut(String)>;
 
 /// How a simulation went.
 pub(crate) struct Outcome {
     pub(crate) end: EndReason,
-    pub(crate) trace: Vec<String>,
     pub(crate) coordinators: usize,
     pub(crate) machines: usize,
     pub(crate) faults: Faults,
@@ -136,7 +138,7 @@ fn plan(rng: &mut Rng) -> RunPlan {
 }
 
 impl World {
-    fn new(seed: u64, trace: bool) -> Self {
+    fn new(seed: u64, trace: Option<Trace>) -> Self {
         let mut rng = Rng::new(seed);
         let plan = plan(&mut rng);
         let faults = Faults::new(&mut rng, &plan);
@@ -153,7 +155,7 @@ impl World {
             clock_error_ms: 5_000_000,
             items: BTreeMap::new(),
             next_item: 0,
-            trace: trace.then(Vec::new),
+            trace,
             outcome: None,
         };
         world.after(0, Item::NewCoordinator);
@@ -209,7 +211,7 @@ impl World {
         let said = self.trace.is_some().then(|| format!("{} {coordinator} {event:?}", self.now_ms));
         let actions = of.job.handle_event(clock_ms, event);
         if let (Some(trace), Some(said)) = (&mut self.trace, said) {
-            trace.push(format!("{said} -> {actions:?}"));
+            trace(format!("{said} -> {actions:?}"));
         }
         check::after(self, coordinator, &actions);
         for action in actions {
@@ -380,7 +382,7 @@ impl World {
 ///
 /// # Panics
 /// If something happens that must not.
-pub(crate) fn simulate(seed: u64, trace: bool) -> Outcome {
+pub(crate) fn simulate(seed: u64, trace: Option<Trace>) -> Outcome {
     let mut world = World::new(seed, trace);
     while world.outcome.is_none() {
         let ((at_ms, _), item) = world.items.pop_first().expect("coordinators tick");
@@ -391,18 +393,12 @@ pub(crate) fn simulate(seed: u64, trace: bool) -> Outcome {
     let end = world.outcome.expect("the loop is over");
     match &end {
         EndReason::Committed { .. } => assert_eq!(world.lake.commits.len(), 1, "said to be committed"),
-        EndReason::Failed(error) => {
-            if trace {
-                world.trace.iter().flatten().for_each(|line| println!("{line}"));
-            }
-            assert!(world.faults.explain(error), "{error}, with {:?}", world.faults)
-        }
-        EndReason::Stopped => panic!("stopped runs are resumed"),
+        EndReason::Failed(error) => assert!(world.faults.explain(error), "{error}, with {:?}", world.faults),
+        EndReason::Stopped => unreachable!("stopped runs are resumed"),
     }
     let reports = world.coordinators.last().map(|c| c.job.progress().stage_reports()).unwrap_or_default();
     Outcome {
         end,
-        trace: world.trace.unwrap_or_default(),
         coordinators: world.coordinators.len(),
         machines: world.machines.len(),
         faults: world.faults,
