@@ -41,6 +41,8 @@ pub(crate) fn after(world: &mut World, coordinator: usize, actions: &[Action]) {
                     let lease = Lease { attempt: task.attempt, epoch: of.epoch };
                     let made = world.lake.finished.get(&lease).expect("only finished attempts are saved");
                     assert_eq!(without_readers(made), without_readers(&task.output));
+                    let winner = of.job.progress().winner(task.attempt.task);
+                    assert_eq!(winner, Some(task.attempt.attempt), "{} is saved and does not count", task.attempt);
                 }
             }
             Action::Commit { .. } => check_barrier_to_commit(world, coordinator),
