@@ -1,7 +1,5 @@
 //! The command line, parsed once into what the commands are told.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -11,14 +9,8 @@ use clap_complete::Shell;
 use stedi::generate::{GenerateConfig, Profile};
 use stedi::rollback::Target;
 use stedi::run::RunConfig;
-use stedi::size::parse_size;
-use stedi_job::plan::SHARDS_MAX;
-use stedi_lake::LandingTable;
-use stedi_lake::options::{BadRecordLimit, Compression, ConsentPolicy, MatchMode};
-use stedi_worker::memory::{self, MEMORY_BYTES_MIN};
-
-/// The most threads that can be asked for.
-const THREADS_MAX: u16 = 1024;
+use stedi_lake::RunId;
+use stedi_run::RunOptions;
 
 /// Curates step trainer, accelerometer and customer data into a lakehouse for research.
 #[derive(Debug, Parser)]
@@ -54,6 +46,8 @@ pub(crate) enum Command {
     Tables(ShowArgs),
     /// Show all commits, newest first
     History(ShowArgs),
+    /// Show what a run did, how long its stages took and what it cost
+    Report(ReportArgs),
     /// Go back to the tables of an earlier commit
     Rollback(RollbackArgs),
     /// Show, and with --delete remove, what no recent commit needs
@@ -169,65 +163,14 @@ pub(crate) struct PlanCommand {
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct RunOptions {
-    /// Whose data may be used: customers whose newest record consents, or every record that consents
-    #[arg(long, env = "STEDI_CONSENT", value_name = "latest|any", default_value_t = ConsentPolicy::Latest, value_parser = word::<ConsentPolicy>)]
-    consent: ConsentPolicy,
-    /// Match step readings with readings of the serial number's owners, or of anybody at the same time
-    #[arg(long = "match", env = "STEDI_MATCH", value_name = "customer|timestamp", default_value_t = MatchMode::Customer, value_parser = word::<MatchMode>)]
-    match_mode: MatchMode,
-    /// Drop exact duplicates of readings
-    #[arg(long, env = "STEDI_DEDUPE", value_parser = FalseyValueParser::new())]
-    dedupe: bool,
-    /// How many records of a landing table may be unreadable, as a number or a share
-    #[arg(long, env = "STEDI_MAX_BAD_RECORDS", value_name = "N|P%", default_value = "0.1%", value_parser = word::<BadRecordLimit>)]
-    max_bad_records: BadRecordLimit,
-    /// Threads [default: one for each processor]
-    #[arg(long, env = "STEDI_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(THREADS_MAX)))]
-    threads: Option<u16>,
-    /// Resident memory, such as 512MiB [default: the smaller of 2GiB and 70 % of what there is]
-    #[arg(long, env = "STEDI_MEMORY", value_name = "SIZE", value_parser = memory_size)]
-    memory: Option<u64>,
-    /// Folder for what does not fit in memory [default: in the lake]
-    #[arg(long, env = "STEDI_SCRATCH", value_name = "DIR")]
-    scratch: Option<PathBuf>,
-    /// Number of shards; follows from landing if not given
-    #[arg(long, env = "STEDI_SHARDS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(SHARDS_MAX)))]
-    shards: Option<u32>,
-    /// Compression of the Parquet parts
-    #[arg(long, env = "STEDI_COMPRESSION", value_name = "zstd|snappy|none", default_value_t = Compression::Zstd, value_parser = word::<Compression>)]
-    compression: Compression,
-    /// Read customer landing from this folder instead of the lake; may be given more than once
-    #[arg(long, env = "STEDI_CUSTOMER_LANDING", value_name = "URI")]
-    customer_landing: Vec<String>,
-    /// The same for accelerometer landing
-    #[arg(long, env = "STEDI_ACCELEROMETER_LANDING", value_name = "URI")]
-    accelerometer_landing: Vec<String>,
-    /// The same for step trainer landing
-    #[arg(long, env = "STEDI_STEP_TRAINER_LANDING", value_name = "URI")]
-    step_trainer_landing: Vec<String>,
-}
-
-impl RunOptions {
-    pub(crate) fn config(&self) -> RunConfig {
-        RunConfig {
-            consent: self.consent,
-            match_mode: self.match_mode,
-            dedupe: self.dedupe,
-            max_bad_records: self.max_bad_records,
-            threads: self.threads.map(usize::from),
-            memory_bytes: self.memory.unwrap_or_else(memory::default_bytes),
-            scratch: self.scratch.clone(),
-            shards: self.shards,
-            compression: self.compression,
-            force: false,
-            landing: BTreeMap::from([
-                (LandingTable::Customer, self.customer_landing.clone()),
-                (LandingTable::Accelerometer, self.accelerometer_landing.clone()),
-                (LandingTable::StepTrainer, self.step_trainer_landing.clone()),
-            ]),
-        }
-    }
+pub(crate) struct ReportArgs {
+    #[command(flatten)]
+    pub(crate) lake: LakeArgs,
+    /// The run [default: that of the current commit]
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<RunId>,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -299,12 +242,4 @@ pub(crate) struct CompletionsArgs {
 /// Parses what says itself what is wrong with it.
 fn word<T: FromStr>(text: &str) -> Result<T, T::Err> {
     text.parse()
-}
-
-fn memory_size(text: &str) -> Result<u64, String> {
-    match parse_size(text) {
-        Ok(bytes) if bytes < MEMORY_BYTES_MIN => Err(format!("give at least {}MiB", MEMORY_BYTES_MIN >> 20)),
-        Ok(bytes) => Ok(bytes),
-        Err(error) => Err(error.to_string()),
-    }
 }

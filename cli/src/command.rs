@@ -7,6 +7,7 @@ mod gc;
 mod generate;
 mod history;
 mod plan;
+mod report;
 mod rollback;
 mod run;
 mod sql;
@@ -31,6 +32,7 @@ pub(crate) fn execute(command: Command) -> anyhow::Result<u8> {
         Command::Plan(args) => plan::plan(&args),
         Command::Tables(args) => tables::tables(&args),
         Command::History(args) => history::history(&args),
+        Command::Report(args) => report::report(&args),
         Command::Rollback(args) => rollback::rollback(&args),
         Command::Gc(args) => gc::gc(&args),
         Command::Verify(args) => verify::verify(&args),

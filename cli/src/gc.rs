@@ -46,7 +46,7 @@ pub enum GcError {
 pub struct Garbage {
     /// Runs, oldest first.
     pub runs: BTreeMap<RunId, Pile>,
-    /// What writers left that were killed: files without a name yet.
+    /// What writers left that were killed: files without a name yet, and what committed runs needed in progress.
     pub temporaries: Pile,
     /// The same on S3: uploads that were never completed.
     pub uploads: Vec<UnfinishedUpload>,
@@ -118,6 +118,11 @@ pub async fn delete(lake: &Lake, garbage: &Garbage) -> Result<(), GcError> {
     for upload in &garbage.uploads {
         lake.abort_upload(upload).await?;
     }
+    let forgetful: BTreeSet<RunId> =
+        garbage.temporaries.paths.iter().filter_map(|path| layout::run_of_object(path)).collect();
+    for run in forgetful {
+        lake.remove_empty_folders(&layout::run_dir(run)).await?;
+    }
     for &run in garbage.runs.keys() {
         for table in CuratedTable::ALL {
             lake.remove_empty_folders(&layout::table_run_dir(table, run)).await?;
@@ -155,7 +160,7 @@ fn garbage(commits: &[CommitRecord], objects: &[StoredObject], config: GcConfig,
 
 /// What an object is to the lake.
 enum Kind {
-    /// A file without a name yet; of a run, or of the log.
+    /// A file without a name yet, of a run or of the log; or what a run needs only while it is in progress.
     Temporary(Option<RunId>),
     /// A part, or one of the run's own objects.
     OfRun(RunId),
@@ -166,8 +171,7 @@ enum Kind {
 impl Kind {
     fn of(path: &str) -> Self {
         if let Some(run) = layout::run_of_object(path) {
-            let temporaries = format!("{}/tmp/", layout::run_dir(run));
-            return if path.starts_with(&temporaries) { Self::Temporary(Some(run)) } else { Self::OfRun(run) };
+            return if layout::is_run_scratch(path) { Self::Temporary(Some(run)) } else { Self::OfRun(run) };
         }
         if path.starts_with(&format!("{}/tmp/", layout::STEDI)) {
             return Self::Temporary(None);
@@ -261,7 +265,7 @@ mod tests {
     #[test]
     fn of_a_live_run_only_forgotten_temporaries_go() {
         let commits = [commit(1, run(90))];
-        let temporary = |hours| object(format!("{}/tmp/x{hours}", layout::run_dir(run(90))), hours);
+        let temporary = |hours| object(format!("{}/shuffle/x{hours}", layout::run_dir(run(90))), hours);
         let of_log = |hours| object(format!("_stedi/tmp/y{hours}"), hours);
         let objects = [part(run(90), 90), temporary(80), temporary(3), of_log(80), of_log(3)];
         assert_eq!(found(&commits, &objects, 1, 24), [objects[1].path.clone(), objects[3].path.clone()]);

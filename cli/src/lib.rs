@@ -5,7 +5,6 @@ pub mod gc;
 pub mod generate;
 pub mod rollback;
 pub mod run;
-pub mod size;
 #[cfg(feature = "sql")]
 pub mod sql;
 pub mod verify;

@@ -5,23 +5,19 @@
 //! ```
 //! The stages are those of [`stedi_worker`]; here they are put in order, and what they produce is checked and committed.
 
-mod commit;
-mod error;
-mod inputs;
-
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use stedi_engine::directory::Directory;
 use stedi_engine::rows::Reading;
 use stedi_engine::scan::ScanCounts;
-use stedi_job::invariants;
-use stedi_lake::commit::CommitRecord;
-use stedi_lake::options::{BadRecordLimit, Compression, TableOptions};
-use stedi_lake::report::{RunStatus, RunSummary};
-use stedi_lake::{ConsentPolicy, CuratedTable, LandingTable, MatchMode, RunId};
+use stedi_job::report::StageReport;
+use stedi_job::task::{self as job, ObjectCounts};
+use stedi_lake::LandingTable;
+use stedi_lake::report::RunSummary;
+use stedi_run::{Curated, Mode, Run, RunReport, StageClock, clean_up, unchanged};
 use stedi_store::{CommitLog, Lake, probe};
 use stedi_worker::join::{Join, join};
 use stedi_worker::memory::{self, MemoryPlan};
@@ -34,54 +30,7 @@ use stedi_worker::scratch::Scratch;
 use stedi_worker::shuffle::ShuffleStore;
 use stedi_worker::{WorkError, customers, fault};
 
-pub use commit::table_summaries;
-pub use error::RunError;
-pub use inputs::{Inputs, Plan, plan};
-
-/// What a run is told.
-#[derive(Clone, Debug)]
-pub struct RunConfig {
-    /// Consent policy.
-    pub consent: ConsentPolicy,
-    /// Match of machine_learning_curated.
-    pub match_mode: MatchMode,
-    /// Whether exact duplicates of readings are dropped.
-    pub dedupe: bool,
-    /// How many bad records of a landing table are accepted.
-    pub max_bad_records: BadRecordLimit,
-    /// Threads; the number of processors by default. Little memory means fewer.
-    pub threads: Option<usize>,
-    /// Resident memory in bytes.
-    pub memory_bytes: u64,
-    /// Folder for what does not fit in memory; beside the lake's own files by default.
-    pub scratch: Option<PathBuf>,
-    /// Number of shards; follows from landing by default.
-    pub shards: Option<u32>,
-    /// Compression of the parts.
-    pub compression: Compression,
-    /// Whether to run on landing that the current commit has read already.
-    pub force: bool,
-    /// Folders to read instead of the lake's landing.
-    pub landing: BTreeMap<LandingTable, Vec<String>>,
-}
-
-impl Default for RunConfig {
-    fn default() -> Self {
-        Self {
-            consent: ConsentPolicy::Latest,
-            match_mode: MatchMode::Customer,
-            dedupe: false,
-            max_bad_records: BadRecordLimit::Fraction(0.001),
-            threads: None,
-            memory_bytes: memory::default_bytes(),
-            scratch: None,
-            shards: None,
-            compression: Compression::Zstd,
-            force: false,
-            landing: BTreeMap::new(),
-        }
-    }
-}
+pub use stedi_run::{Inputs, Plan, RunConfig, RunError, new_run_id, now_ms, plan, table_summaries};
 
 /// What a run did.
 #[derive(Clone, Debug)]
@@ -112,59 +61,62 @@ pub fn run(lake: &Lake, config: &RunConfig, progress: &Progress) -> Result<RunOu
     runtime.block_on(probe(lake, run))?;
     fault::point("after_probe");
     progress.enter(Stage::List);
-    let inputs = runtime.block_on(inputs::list(lake, config))?;
+    let inputs = runtime.block_on(Inputs::list(lake, config))?;
     progress.bytes_total.store(inputs.bytes(), Ordering::Relaxed);
     fault::point("after_list");
     let options = inputs.table_options(config);
     if let Some(current) = current.as_ref().filter(|current| !config.force && inputs.are_those_of(current, &options)) {
         let summary = unchanged(lake, current, started);
-        runtime.block_on(commit::clean_up(lake, run, false));
+        runtime.block_on(clean_up(lake, run, false));
         return Ok(RunOutcome { summary, quarantine: QuarantineSummary::default() });
     }
-    let job = Job { lake, config, inputs: &inputs, options: &options, progress, run };
+    let job = Job { run: Run { lake, id: run, inputs: &inputs, options: &options }, config, progress };
     let quarantine = QuarantineStore::new(lake, run);
-    let outcome = job.curate(&runtime, &quarantine).and_then(|curated| {
+    let outcome = job.curate(&runtime, &quarantine).and_then(|(curated, stages)| {
         progress.enter(Stage::Commit);
         let seq = current.as_ref().map_or(1, |c| c.seq + 1);
-        runtime.block_on(job.commit(curated, seq, started))
+        let record = runtime.block_on(job.run.prepare(curated, seq))?;
+        if progress.is_cancelled() {
+            return Err(WorkError::Cancelled.into());
+        }
+        let summary = runtime.block_on(job.run.commit(&record, started))?;
+        let report = RunReport::new(summary.clone(), Mode::Embedded, stages, None);
+        runtime.block_on(job.run.report(&report));
+        Ok(summary)
     });
     match outcome {
         Ok(summary) => Ok(RunOutcome { summary, quarantine: quarantine.summary() }),
         Err(error) => {
             if !error.may_be_committed() {
-                runtime.block_on(commit::clean_up(lake, run, matches!(error, RunError::TooManyBad { .. })));
+                runtime.block_on(clean_up(lake, run, matches!(error, RunError::TooManyBad { .. })));
             }
             Err(error)
         }
     }
 }
 
-/// A run's fixed circumstances.
+/// A run and what it has of this machine.
 struct Job<'a> {
-    lake: &'a Lake,
+    run: Run<'a>,
     config: &'a RunConfig,
-    inputs: &'a Inputs,
-    options: &'a TableOptions,
     progress: &'a Progress,
-    run: RunId,
-}
-
-/// What the stages have produced.
-struct Curated {
-    counts: BTreeMap<LandingTable, Vec<ScanCounts>>,
-    parts: Vec<(CuratedTable, stedi_lake::commit::Part)>,
 }
 
 impl Job<'_> {
-    fn curate(&self, runtime: &tokio::runtime::Runtime, quarantine: &QuarantineStore<'_>) -> Result<Curated, RunError> {
+    /// Executes the stages; what they produced and what they took.
+    fn curate(
+        &self,
+        runtime: &tokio::runtime::Runtime,
+        quarantine: &QuarantineStore<'_>,
+    ) -> Result<(Curated, Vec<StageReport>), RunError> {
         let config = self.config;
         let wanted = config.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
         let threads = memory::threads(config.memory_bytes, wanted);
         let reader = LandingReader::new(runtime.handle().clone());
-        let plan = |table| ScanPlan::of_objects(self.inputs.objects(table), &reader).map_err(WorkError::Read);
+        let plan = |table| ScanPlan::of_objects(self.run.inputs.objects(table), &reader).map_err(WorkError::Read);
         let scan = |table, plan| Scan {
             table,
-            objects: self.inputs.objects(table),
+            objects: self.run.inputs.objects(table),
             plan,
             reader: &reader,
             quarantine,
@@ -173,29 +125,32 @@ impl Job<'_> {
             threads,
         };
         let mut counts = BTreeMap::new();
+        let mut clock = StageClock::default();
 
         self.progress.enter(Stage::Customers);
         let splits = plan(LandingTable::Customer)?;
         let customer_scan = scan(LandingTable::Customer, &splits);
         let (trusted, customer_counts) =
-            customers::trusted(&customer_scan, self.options.consent, self.config.memory_bytes)?;
-        let directory = Directory::new(trusted, self.options.shards, self.options.match_mode);
-        counts.insert(LandingTable::Customer, customer_counts);
+            customers::trusted(&customer_scan, self.run.options.consent, self.config.memory_bytes)?;
+        let directory = Directory::new(trusted, self.run.options.shards, self.run.options.match_mode);
+        self.lap(&mut clock, job::Stage::Consent, &customer_counts);
+        counts.insert(LandingTable::Customer, numbered(&customer_counts));
         fault::point("after_customers");
 
         let row_bytes = size_of::<Reading>();
         let memory =
-            MemoryPlan::new(config.memory_bytes, threads, self.options.shards, row_bytes, directory.memory_bytes())
+            MemoryPlan::new(config.memory_bytes, threads, self.run.options.shards, row_bytes, directory.memory_bytes())
                 .map_err(WorkError::Memory)?;
         let scratch = Scratch::new(&self.scratch_folder());
         scratch.make_folder().map_err(WorkError::Scratch)?;
-        let mut shuffle = ShuffleStore::new(self.options.shards, memory.shuffle_bytes, &scratch);
+        let mut shuffle = ShuffleStore::new(self.run.options.shards, memory.shuffle_bytes, &scratch);
 
         self.progress.enter(Stage::Accelerometer);
         let splits = plan(LandingTable::Accelerometer)?;
         let (has_reading, reading_counts) =
             scan::readings(&scan(LandingTable::Accelerometer, &splits), &directory, &shuffle, memory.chunk_rows)?;
-        counts.insert(LandingTable::Accelerometer, reading_counts);
+        self.lap(&mut clock, job::Stage::ScanAccelerometer, &reading_counts);
+        counts.insert(LandingTable::Accelerometer, numbered(&reading_counts));
         shuffle.check().map_err(WorkError::Scratch)?;
         fault::point("after_accelerometer");
 
@@ -204,22 +159,23 @@ impl Job<'_> {
         let splits = plan(LandingTable::StepTrainer)?;
         let step_scan = scan(LandingTable::StepTrainer, &splits);
         let step_counts = scan::steps(&step_scan, &directory, &curated_serials, &shuffle, memory.chunk_rows)?;
-        counts.insert(LandingTable::StepTrainer, step_counts);
+        self.lap(&mut clock, job::Stage::ScanStepTrainer, &step_counts);
+        counts.insert(LandingTable::StepTrainer, numbered(&step_counts));
         shuffle.check().map_err(WorkError::Scratch)?;
         fault::point("after_step_trainer");
-        self.refuse_too_many_bad(&counts, quarantine)?;
+        self.run.refuse_too_many_bad(&counts, config.max_bad_records, || quarantine.summary())?;
 
         self.progress.enter(Stage::Join);
-        let parts = LakeParts::new(self.lake, self.run);
+        let parts = LakeParts::new(self.run.lake, self.run.id);
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
             .map_err(|error| RunError::Runtime(std::io::Error::other(error)))?;
-        pool.install(|| customers::write(&directory, &has_reading, self.options.compression, &parts))
+        pool.install(|| customers::write(&directory, &has_reading, self.run.options.compression, &parts))
             .map_err(WorkError::Encode)?;
         let stage = Join {
             directory: &directory,
-            options: self.options,
+            options: self.run.options,
             memory: &memory,
             scratch: &scratch,
             parts: &parts,
@@ -227,62 +183,38 @@ impl Job<'_> {
             cancel: self.progress.cancel_flag(),
         };
         join(&stage, &shuffle, &pool)?;
-        Ok(Curated { counts, parts: parts.into_written() })
+        let parts = parts.into_written();
+        let (bytes, rows) =
+            parts.iter().fold((0, 0), |(bytes, rows), (_, part)| (bytes + part.bytes, rows + part.rows));
+        clock.end(job::Stage::Join, 0, bytes, rows);
+        Ok((Curated { counts, parts }, clock.into_stages()))
     }
 
-    fn refuse_too_many_bad(
-        &self,
-        counts: &BTreeMap<LandingTable, Vec<ScanCounts>>,
-        quarantine: &QuarantineStore<'_>,
-    ) -> Result<(), RunError> {
-        let ledger = self.inputs.ledger(counts);
-        let limit = self.config.max_bad_records;
-        match invariants::too_many_bad(&commit::landing_counts(&ledger), limit) {
-            Some((table, counts)) => {
-                let files = self.lake.location(&stedi_lake::layout::run_dir(self.run));
-                Err(RunError::TooManyBad {
-                    table,
-                    counts,
-                    limit: limit.to_string(),
-                    quarantine: format!("{files}/quarantine"),
-                    summary: Box::new(quarantine.summary()),
-                })
-            }
-            None => Ok(()),
-        }
+    /// A stage that reads landing is over.
+    fn lap(&self, clock: &mut StageClock, stage: job::Stage, counts: &[ScanCounts]) {
+        let objects = stage.landing().map_or(&[][..], |table| self.run.inputs.objects(table));
+        let rows = counts.iter().map(|c| c.kept + c.filtered + c.quarantined).sum();
+        clock.end(stage, objects.iter().map(|object| object.bytes).sum(), 0, rows);
     }
 
     fn scratch_folder(&self) -> PathBuf {
         self.config
             .scratch
             .clone()
-            .or_else(|| self.lake.local_folder().map(|folder| folder.join(stedi_lake::layout::STEDI)))
+            .or_else(|| self.run.lake.local_folder().map(|folder| folder.join(stedi_lake::layout::STEDI)))
             .unwrap_or_else(std::env::temp_dir)
     }
 }
 
-fn unchanged(lake: &Lake, current: &CommitRecord, started: Instant) -> RunSummary {
-    RunSummary {
-        run_id: current.run_id,
-        status: RunStatus::Unchanged,
-        seconds: started.elapsed().as_secs_f64(),
-        landing: current.landing.clone(),
-        tables: table_summaries(lake, current),
-    }
-}
-
-/// Epoch ms now.
-pub(crate) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The id of a run, or of any other writer, that starts now.
-///
-/// # Errors
-/// If the system has no random numbers.
-pub fn new_run_id() -> Result<RunId, RunError> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| RunError::Runtime(std::io::Error::other(error)))?;
-    Ok(RunId::new(now_ms(), u128::from_le_bytes(random)))
+/// Counts of objects in the order of the inputs, as the ledger takes them.
+fn numbered(counts: &[ScanCounts]) -> Vec<ObjectCounts> {
+    let numbered = counts.iter().zip(0..);
+    numbered
+        .map(|(&ScanCounts { kept, filtered, quarantined }, object)| ObjectCounts {
+            object,
+            kept,
+            filtered,
+            quarantined,
+        })
+        .collect()
 }

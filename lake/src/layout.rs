@@ -74,6 +74,15 @@ pub fn shuffle_path(run: RunId, attempt: &str) -> String {
     format!("{}/shuffle/{attempt}.arrow", run_dir(run))
 }
 
+/// Whether an object in a run's folder is of use only while the run is in progress: plan, epochs, progress, directory,
+/// shuffle. What is kept of a committed run is its ledger, its report and its quarantine.
+pub fn is_run_scratch(path: &str) -> bool {
+    let Some((_, name)) = path.strip_prefix(RUNS).and_then(|rest| rest.trim_start_matches('/').split_once('/')) else {
+        return false;
+    };
+    run_of_object(path).is_some() && !matches!(name, "ledger.jsonl" | "report.json") && !name.starts_with("quarantine/")
+}
+
 /// Whether landing skips an object: a file or folder name below the landing prefix that starts with `_` or `.`.
 pub fn is_hidden(path_below_landing: &str) -> bool {
     path_below_landing.split('/').any(|name| name.starts_with(['_', '.']))
@@ -91,6 +100,12 @@ mod tests {
         assert_eq!(run_of_part(CuratedTable::CustomersCurated, &part), Some(run));
         assert_eq!(run_of_part(CuratedTable::CustomerTrusted, &part), None);
         assert_eq!(run_of_object(&ledger_path(run)), Some(run));
+        assert!(
+            is_run_scratch(&format!("{}/shuffle/a", run_dir(run))) && is_run_scratch(&format!("{}/x", run_dir(run)))
+        );
+        for kept in [ledger_path(run), report_path(run), quarantine_path(run, "a"), part.clone(), commit_path(1)] {
+            assert!(!is_run_scratch(&kept), "{kept}");
+        }
         assert_eq!(commit_path(12), "_stedi/log/00000000000000000012.json");
         assert_eq!(commit_seq("00000000000000000012.json"), Some(12));
         assert_eq!(commit_seq("12.json"), None);

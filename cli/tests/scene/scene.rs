@@ -23,10 +23,7 @@ pub(crate) struct Scene {
 impl Scene {
     /// A folder without a lake.
     pub(crate) fn empty() -> Self {
-        Self {
-            folder: tempfile::tempdir().expect("a temporary folder"),
-            binary: PathBuf::from(env!("CARGO_BIN_EXE_stedi")),
-        }
+        Self { folder: tempfile::tempdir().expect("a temporary folder"), binary: binary("stedi") }
     }
 
     /// A lake with `customers` customers in landing, two thirds of whom consent, and nothing curated.
@@ -178,6 +175,12 @@ impl Scene {
         self.files().into_iter().filter(|(path, _)| path.contains("/landing/")).collect()
     }
 
+    /// Fails if a run's folder holds what only a run in progress needs.
+    pub(crate) fn assert_no_scratch(&self) {
+        let left: Vec<String> = self.files().into_keys().filter(|path| layout::is_run_scratch(path)).collect();
+        assert!(left.is_empty(), "left behind: {left:#?}");
+    }
+
     /// Fails if a file belongs neither to landing, nor to the log, nor to a run that the log names.
     pub(crate) fn assert_no_leftovers(&self) {
         let runs: Vec<String> = self.commits().iter().map(|commit| commit.run_id.to_string()).collect();
@@ -192,6 +195,16 @@ impl Scene {
         let left: Vec<String> = self.files().into_keys().filter(|path| !belongs(path)).collect();
         assert!(left.is_empty(), "left behind: {left:#?}");
     }
+}
+
+/// A binary of this workspace: cargo names those of the package under test, others lie beside them.
+pub(crate) fn binary(name: &str) -> PathBuf {
+    if let (Some(stedi), "stedi") = (option_env!("CARGO_BIN_EXE_stedi"), name) {
+        return PathBuf::from(stedi);
+    }
+    let test = std::env::current_exe().expect("a running test has a file");
+    let folder = test.parent().and_then(Path::parent).expect("tests lie in deps/ below the binaries");
+    folder.join(name)
 }
 
 /// A run that waits to be continued.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::process::{Signal, getpid, kill_process};
 
-/// All fault points, in the order a run passes them; `spill` only if the shuffle does not fit in memory.
+/// All fault points of a run in one process, in the order it passes them; `spill` only if the shuffle does not fit in memory.
 pub const POINTS: [&str; 13] = [
     "after_probe",
     "after_list",
@@ -26,6 +26,11 @@ pub const POINTS: [&str; 13] = [
     "committed",
 ];
 
+/// Fault points that only a coordinator passes, in the order it does, beside `after_probe`, `after_list` and those from
+/// `before_ledger` on. Its workers pass `<stage>_begun` and `<stage>_done` of each task, see [`task_point`].
+pub const COORDINATOR_POINTS: [&str; 6] =
+    ["plan_written", "epoch_taken", "serving", "progress_saved", "readers_written", "cleaned"];
+
 struct Fault {
     point: String,
     passages_left: AtomicU64,
@@ -37,11 +42,21 @@ static FAULT: OnceLock<Option<Fault>> = OnceLock::new();
 /// Passes a fault point.
 ///
 /// # Panics
-/// If `name` is not one of [`POINTS`], in debug builds.
+/// If `name` is neither one of [`POINTS`] nor of [`COORDINATOR_POINTS`], in debug builds.
 pub fn point(name: &str) {
-    debug_assert!(POINTS.contains(&name), "unknown fault point {name}");
+    debug_assert!(POINTS.contains(&name) || COORDINATOR_POINTS.contains(&name), "unknown fault point {name}");
+    pass(&[name]);
+}
+
+/// Passes the fault point `<stage>_<moment>` of a task; the moment is `begun` or `done`.
+pub fn task_point(stage: &str, moment: &str) {
+    pass(&[stage, "_", moment]);
+}
+
+/// Passes the fault point of the name that `words` make.
+fn pass(words: &[&str]) {
     let Some(fault) = FAULT.get_or_init(|| parse(&std::env::var("STEDI_FAULT").ok()?)) else { return };
-    if fault.point == name && fault.passages_left.fetch_sub(1, Ordering::Relaxed) == 1 {
+    if fault.point == words.concat() && fault.passages_left.fetch_sub(1, Ordering::Relaxed) == 1 {
         // a process may always signal itself
         let _ = kill_process(getpid(), fault.signal);
         if fault.signal == Signal::KILL {

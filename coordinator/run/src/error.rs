@@ -71,7 +71,7 @@ impl RunError {
     }
 
     /// Whether the commit may have been made in spite of the error.
-    pub(crate) fn may_be_committed(&self) -> bool {
+    pub fn may_be_committed(&self) -> bool {
         matches!(self, Self::Commit(CommitError::Unknown { .. }))
     }
 }

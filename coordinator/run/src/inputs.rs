@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use stedi_engine::scan::ScanCounts;
 use stedi_job::plan as job_plan;
+use stedi_job::task::ObjectCounts;
 use stedi_lake::LandingTable;
 use stedi_lake::commit::{CommitRecord, FORMAT_VERSION, InputVersion, fingerprint};
 use stedi_lake::options::TableOptions;
 use stedi_lake::report::{LandingCounts, LedgerEntry};
 use stedi_store::{CommitLog, Lake, LandingObject, landing_elsewhere};
 
-use super::{RunConfig, RunError};
+use crate::{RunConfig, RunError};
 
 /// The landing objects of a run.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ pub struct PlannedLanding {
 /// If landing cannot be listed, there is none, or the log cannot be read.
 pub async fn plan(lake: &Lake, config: &RunConfig) -> Result<Plan, RunError> {
     let current = CommitLog::new(lake).latest().await?;
-    let inputs = list(lake, config).await?;
+    let inputs = Inputs::list(lake, config).await?;
     let options = inputs.table_options(config);
     let landing = LandingTable::ALL.map(|table| {
         let objects = inputs.objects(table);
@@ -66,33 +66,41 @@ pub async fn plan(lake: &Lake, config: &RunConfig) -> Result<Plan, RunError> {
     })
 }
 
-pub(super) async fn list(lake: &Lake, config: &RunConfig) -> Result<Inputs, RunError> {
-    let mut objects = BTreeMap::new();
-    for table in LandingTable::ALL {
-        let mut listed = Vec::new();
-        match config.landing.get(&table).filter(|elsewhere| !elsewhere.is_empty()) {
-            Some(elsewhere) => {
-                for uri in elsewhere {
-                    listed.extend(landing_elsewhere(uri, table).await?);
-                }
-                listed.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-                // the same object twice is one object, not twice its records
-                listed.dedup_by(|a, b| a.key == b.key);
-            }
-            None => listed = lake.landing(table).await?,
-        }
-        if table == LandingTable::Customer && listed.is_empty() {
-            return Err(RunError::NoLanding(lake.location(table.path())));
-        }
-        objects.insert(table, listed);
-    }
-    let versions =
-        objects.values().flatten().map(|o| InputVersion { table: o.table, key: &o.key, etag: &o.etag, bytes: o.bytes });
-    let fingerprint = fingerprint(versions.collect());
-    Ok(Inputs { objects, fingerprint })
-}
-
 impl Inputs {
+    /// Lists the landing of `lake`, or what `config` names instead.
+    ///
+    /// # Errors
+    /// If landing cannot be listed, or there are no customers in it.
+    pub async fn list(lake: &Lake, config: &RunConfig) -> Result<Self, RunError> {
+        let mut objects = BTreeMap::new();
+        for table in LandingTable::ALL {
+            let mut listed = Vec::new();
+            match config.landing.get(&table).filter(|elsewhere| !elsewhere.is_empty()) {
+                Some(elsewhere) => {
+                    for uri in elsewhere {
+                        listed.extend(landing_elsewhere(uri, table).await?);
+                    }
+                    listed.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+                    // the same object twice is one object, not twice its records
+                    listed.dedup_by(|a, b| a.key == b.key);
+                }
+                None => listed = lake.landing(table).await?,
+            }
+            if table == LandingTable::Customer && listed.is_empty() {
+                return Err(RunError::NoLanding(lake.location(table.path())));
+            }
+            objects.insert(table, listed);
+        }
+        let versions = objects.values().flatten().map(|o| InputVersion {
+            table: o.table,
+            key: &o.key,
+            etag: &o.etag,
+            bytes: o.bytes,
+        });
+        let fingerprint = fingerprint(versions.collect());
+        Ok(Self { objects, fingerprint })
+    }
+
     /// The objects of a table, sorted by key.
     pub fn objects(&self, table: LandingTable) -> &[LandingObject] {
         self.objects.get(&table).map_or(&[], Vec::as_slice)
@@ -103,11 +111,13 @@ impl Inputs {
         self.objects.values().flatten().map(|o| o.bytes).sum()
     }
 
-    pub(super) fn fingerprint(&self) -> &str {
+    /// The [`fingerprint`] of all objects.
+    pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
 
-    pub(super) fn table_options(&self, config: &RunConfig) -> TableOptions {
+    /// What decides the bytes of the parts of a run over these inputs.
+    pub fn table_options(&self, config: &RunConfig) -> TableOptions {
         let objects = self.objects.values().flatten().map(|o| (o.key.as_str(), o.bytes));
         TableOptions {
             consent: config.consent,
@@ -119,34 +129,39 @@ impl Inputs {
     }
 
     /// Whether `current` was made from this landing with these options.
-    pub(super) fn are_those_of(&self, current: &CommitRecord, options: &TableOptions) -> bool {
+    pub fn are_those_of(&self, current: &CommitRecord, options: &TableOptions) -> bool {
         current.format_version == FORMAT_VERSION
             && current.options == *options
             && current.inputs_fingerprint == self.fingerprint
     }
 
-    /// The ledger: each object with what became of its records. Tables that were not read yet are left out.
-    pub(super) fn ledger(&self, counts: &BTreeMap<LandingTable, Vec<ScanCounts>>) -> Vec<LedgerEntry> {
-        let of_table = |(table, counts): (&LandingTable, &Vec<ScanCounts>)| {
-            let objects = self.objects(*table).iter().zip(counts.clone());
-            objects.map(|(object, counts)| entry(object, counts)).collect::<Vec<_>>()
-        };
-        counts.iter().flat_map(of_table).collect()
+    /// The ledger: each object with what became of its records, summed over the tasks that read it. Tables that are not
+    /// in `counts` were not read yet and are left out.
+    ///
+    /// # Panics
+    /// If `counts` has an object that is not among the inputs.
+    pub fn ledger(&self, counts: &BTreeMap<LandingTable, Vec<ObjectCounts>>) -> Vec<LedgerEntry> {
+        let mut ledger = Vec::new();
+        for (&table, counts) in counts {
+            let first = ledger.len();
+            ledger.extend(self.objects(table).iter().map(unread));
+            for count in counts {
+                let entry: &mut LedgerEntry = &mut ledger[first + count.object as usize];
+                entry.counts.rows += count.kept + count.filtered + count.quarantined;
+                entry.counts.kept += count.kept;
+                entry.counts.filtered += count.filtered;
+                entry.counts.quarantined += count.quarantined;
+            }
+        }
+        ledger
     }
 }
 
-fn entry(object: &LandingObject, counts: ScanCounts) -> LedgerEntry {
+fn unread(object: &LandingObject) -> LedgerEntry {
     LedgerEntry {
         table: object.table,
         key: object.key.clone(),
         etag: object.etag.clone(),
-        counts: LandingCounts {
-            objects: 1,
-            bytes: object.bytes,
-            rows: counts.kept + counts.filtered + counts.quarantined,
-            kept: counts.kept,
-            filtered: counts.filtered,
-            quarantined: counts.quarantined,
-        },
+        counts: LandingCounts { objects: 1, bytes: object.bytes, ..LandingCounts::default() },
     }
 }
