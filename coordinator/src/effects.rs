@@ -1,0 +1,170 @@
+//! What the job wants written, each in a task of its own that reports back with an event.
+//!
+//! Before anything is written it is checked that no other coordinator has taken the run over.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+use stedi_job::Epoch;
+use stedi_job::event::{CommitFailure, Event};
+use stedi_job::progress::{CommitInput, ProgressRecord, progress_path};
+use stedi_job::readers::encode_readers;
+use stedi_job::report::{ShardReport, StageReport};
+use stedi_job::user_set::UserSet;
+use stedi_lake::options::TableOptions;
+use stedi_lake::report::RunSummary;
+use stedi_lake::{RunId, layout};
+use stedi_run::{Curated, Inputs, Mode, Run, RunError, RunReport};
+use stedi_store::{CommitError, CommitLog, Lake, StoreError, fault};
+use tokio::sync::mpsc;
+
+use crate::epoch;
+
+/// What all effects of a run need.
+pub(crate) struct Effects {
+    pub(crate) lake: Lake,
+    pub(crate) run: RunId,
+    pub(crate) epoch: Epoch,
+    pub(crate) inputs: Inputs,
+    pub(crate) options: TableOptions,
+    /// Number of the commit to be made.
+    pub(crate) seq: u64,
+    pub(crate) started: Instant,
+    pub(crate) events: mpsc::UnboundedSender<Event>,
+    /// Whether this coordinator has begun to commit.
+    pub(crate) committing: AtomicBool,
+    /// What the commit said.
+    pub(crate) summary: Mutex<Option<RunSummary>>,
+}
+
+impl Effects {
+    fn tell(&self, event: Event) {
+        // the loop is gone only when the run is over
+        let _ = self.events.send(event);
+    }
+
+    /// Whether this coordinator may still write; tells the job if not.
+    async fn may_write(&self) -> Result<bool, StoreError> {
+        let by = match epoch::later(&self.lake, self.run, self.epoch).await? {
+            Some(by) => by,
+            // who has committed this run has removed the epochs, and one of them was later than ours
+            None if self.is_committed_by_another().await => Epoch(self.epoch.0 + 1),
+            None => return Ok(true),
+        };
+        self.tell(Event::Fenced { by });
+        Ok(false)
+    }
+
+    async fn is_committed_by_another(&self) -> bool {
+        let committed = CommitLog::new(&self.lake).read(self.seq).await;
+        committed.is_ok_and(|record| record.run_id == self.run) && !self.committing.load(Ordering::Relaxed)
+    }
+
+    /// Looks whether this coordinator is still the one, even if there is nothing to write.
+    pub(crate) fn look_around(self: &Arc<Self>) {
+        let effects = Arc::clone(self);
+        tokio::spawn(async move {
+            // that it cannot be told now is no reason to stop: it is asked again
+            let _ = effects.may_write().await;
+        });
+    }
+
+    /// Saves a progress record.
+    pub(crate) fn save(self: &Arc<Self>, record: Arc<ProgressRecord>) {
+        let effects = Arc::clone(self);
+        tokio::spawn(async move {
+            let number = record.number;
+            match effects.try_save(&record).await {
+                Ok(true) => effects.tell(Event::Saved { number }),
+                Ok(false) => {}
+                Err(error) => effects.tell(Event::SaveFailed { number, message: error.to_string() }),
+            }
+        });
+    }
+
+    async fn try_save(&self, record: &ProgressRecord) -> Result<bool, StoreError> {
+        if !self.may_write().await? {
+            return Ok(false);
+        }
+        let text = serde_json::to_vec(record).expect("a record has no map with keys other than names");
+        self.lake.put_new(&progress_path(self.run, record.epoch, record.number), Bytes::from(text)).await?;
+        fault::point("progress_saved");
+        Ok(true)
+    }
+
+    /// Writes the set of users with readings.
+    pub(crate) fn write_readers(self: &Arc<Self>, path: String, users: Arc<UserSet>) {
+        let effects = Arc::clone(self);
+        tokio::spawn(async move {
+            let ids: Vec<u32> = users.iter().collect();
+            match effects.lake.put_new(&path, encode_readers(&ids, users.users()).into()).await {
+                Ok(_) => {
+                    fault::point("readers_written");
+                    effects.tell(Event::ReadersWritten);
+                }
+                Err(error) => effects.tell(Event::ReadersFailed { message: error.to_string() }),
+            }
+        });
+    }
+
+    /// Checks what was written and commits it.
+    pub(crate) fn commit(self: &Arc<Self>, input: Arc<CommitInput>) {
+        self.committing.store(true, Ordering::Relaxed);
+        let effects = Arc::clone(self);
+        tokio::spawn(async move {
+            match effects.try_commit(&input).await {
+                Ok(true) => effects.tell(Event::Committed { seq: effects.seq }),
+                Ok(false) => {}
+                Err(error) => {
+                    let failure = match &error {
+                        RunError::Commit(CommitError::Conflict { .. }) => CommitFailure::Conflict,
+                        RunError::Violation(_) => CommitFailure::Invariant,
+                        _ => CommitFailure::Store,
+                    };
+                    let message = stedi_endpoint::log::chain(&error);
+                    effects.tell(Event::CommitFailed { failure, message });
+                }
+            }
+        });
+    }
+
+    async fn try_commit(&self, input: &CommitInput) -> Result<bool, RunError> {
+        let run = Run { lake: &self.lake, id: self.run, inputs: &self.inputs, options: &self.options };
+        let parts = input.tables.iter().flat_map(|(&table, parts)| parts.iter().map(move |part| (table, part.clone())));
+        let curated = Curated { counts: input.landing.clone(), parts: parts.collect() };
+        let record = run.prepare(curated, self.seq).await?;
+        if !self.may_write().await? {
+            return Ok(false);
+        }
+        let summary = match run.commit(&record, self.started).await {
+            // an earlier try, or an earlier coordinator, of this very run
+            Err(RunError::Commit(CommitError::Conflict { seq, by })) if by == self.run => {
+                run.summary(&CommitLog::new(&self.lake).read(seq).await?, self.started)
+            }
+            outcome => outcome?,
+        };
+        *self.summary.lock().unwrap_or_else(PoisonError::into_inner) = Some(summary);
+        Ok(true)
+    }
+
+    /// After the commit: writes the report, removes what only a run in progress needs.
+    pub(crate) async fn finish(&self, stages: Vec<StageReport>, shards: ShardReport) -> Option<RunSummary> {
+        let summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let run = Run { lake: &self.lake, id: self.run, inputs: &self.inputs, options: &self.options };
+        run.report(&RunReport::new(summary.clone(), Mode::Distributed, stages, Some(shards))).await;
+        self.clean_up().await;
+        Some(summary)
+    }
+
+    /// Removes what only a run in progress needs. What cannot be removed now is left to `gc`.
+    async fn clean_up(&self) {
+        let Ok(objects) = self.lake.list(&layout::run_dir(self.run)).await else { return };
+        for object in objects.iter().filter(|object| layout::is_run_scratch(&object.path)) {
+            let _ = self.lake.delete(&object.path).await;
+        }
+        let _ = self.lake.remove_empty_folders(&layout::run_dir(self.run)).await;
+        fault::point("cleaned");
+    }
+}

@@ -1,0 +1,44 @@
+//! `stedi-coordinator`: serves one run to workers over gRPC, commits it, and exits.
+//!
+//! [`serve::serve`] is a run from top to bottom. What happens in between is decided by the state machine of `stedi_job`;
+//! [`drive`] tells it events and performs its actions, in one loop, in one place.
+
+mod args;
+mod drive;
+mod effects;
+mod epoch;
+mod error;
+mod metrics;
+mod plan;
+mod serve;
+mod service;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Args, Command};
+
+fn main() -> ExitCode {
+    let Args { command: Command::Run(args) } = Args::parse();
+    stedi_endpoint::log::start();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::from(error::exit_code(&error))
+        }
+    }
+}
+
+fn run(args: &args::RunCommand) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let summary = runtime.block_on(serve::serve(args))?;
+    // what still waits for a worker or the store has nothing to say any more
+    runtime.shutdown_background();
+    if args.json {
+        serde_json::to_writer(std::io::stdout().lock(), &summary)?;
+        std::io::Write::write_all(&mut std::io::stdout(), b"\n")?;
+    }
+    Ok(())
+}

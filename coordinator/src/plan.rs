@@ -1,0 +1,164 @@
+//! What is to be done: the lake's unfinished run if it is the same one, or a new one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use stedi_engine::decode::{self, Layout};
+use stedi_job::RunPlan;
+use stedi_job::plan::{PlanObject, TASK_BYTES};
+use stedi_job::progress::{ProgressRecord, progress_dir};
+use stedi_job::task::RunContext;
+use stedi_lake::commit::{CommitRecord, FORMAT_VERSION};
+use stedi_lake::options::TableOptions;
+use stedi_lake::{LandingTable, RunId, layout};
+use stedi_run::{Inputs, new_run_id};
+use stedi_store::{CommitLog, Lake, LandingObject, PutNew};
+use stedi_worker::read::{Compression, LandingReader, ReadError, compression};
+
+use crate::error::ServeError;
+
+/// Landing objects that are looked into at once.
+const SNIFFERS: usize = 16;
+
+/// What makes two runs the same: whoever finds a plan with this header for what it was told may resume it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Header {
+    format_version: u32,
+    build_version: String,
+    fingerprint: String,
+    options: TableOptions,
+    slice_bytes: u64,
+    base_seq: u64,
+}
+
+impl Header {
+    pub(crate) fn new(
+        inputs: &Inputs,
+        options: &TableOptions,
+        slice_bytes: u64,
+        current: Option<&CommitRecord>,
+    ) -> Self {
+        Self {
+            format_version: FORMAT_VERSION,
+            build_version: env!("CARGO_PKG_VERSION").to_owned(),
+            fingerprint: inputs.fingerprint().to_owned(),
+            options: options.clone(),
+            slice_bytes,
+            base_seq: current.map_or(0, |commit| commit.seq),
+        }
+    }
+
+    /// The number of the commit that the run will make.
+    pub(crate) fn seq(&self) -> u64 {
+        self.base_seq + 1
+    }
+}
+
+/// The plan object: written once, before the first task.
+#[derive(Debug, Serialize, Deserialize)]
+struct Stored {
+    #[serde(flatten)]
+    header: Header,
+    plan: RunPlan,
+}
+
+fn path(run: RunId) -> String {
+    format!("{}/plan.json", layout::run_dir(run))
+}
+
+/// Finds the newest unfinished run with this header.
+pub(crate) async fn find(lake: &Lake, header: &Header) -> Result<Option<RunPlan>, ServeError> {
+    let committed: BTreeSet<RunId> = CommitLog::new(lake).all().await?.iter().map(|commit| commit.run_id).collect();
+    let objects = lake.list(layout::RUNS).await?;
+    let planned = objects.iter().filter_map(|object| {
+        let run = layout::run_of_object(&object.path)?;
+        (object.path == path(run) && !committed.contains(&run)).then_some(run)
+    });
+    for run in planned.collect::<BTreeSet<_>>().into_iter().rev() {
+        let Ok(stored) = serde_json::from_slice::<Stored>(&lake.read(&path(run)).await?) else { continue };
+        if stored.header == *header && stored.plan.check().is_ok() {
+            return Ok(Some(stored.plan));
+        }
+    }
+    Ok(None)
+}
+
+/// Plans a new run and writes its plan.
+pub(crate) async fn make(lake: &Lake, inputs: &Inputs, header: Header) -> Result<RunPlan, ServeError> {
+    let context = RunContext {
+        run_id: new_run_id()?,
+        lake: lake.uri().to_owned(),
+        options: header.options.clone(),
+        slice_bytes: header.slice_bytes,
+    };
+    let mut landing = BTreeMap::new();
+    for table in LandingTable::ALL {
+        let splittable = splittable(inputs.objects(table)).await?;
+        let planned = inputs.objects(table).iter().zip(splittable).map(|(object, splittable)| PlanObject {
+            key: object.key.as_str().into(),
+            etag: object.etag.as_str().into(),
+            bytes: object.bytes,
+            splittable,
+        });
+        landing.insert(table, planned.collect());
+    }
+    let plan = RunPlan::new(context, landing);
+    let run = plan.context.run_id;
+    let stored = Stored { header, plan };
+    let text = Bytes::from(serde_json::to_vec(&stored).map_err(ServeError::Encode)?);
+    // of another one nobody knows the id, so what exists was written by a first try whose reply was lost
+    let (PutNew::Created | PutNew::Exists) = lake.put_new(&path(run), text).await?;
+    Ok(stored.plan)
+}
+
+/// Which objects can be read from the middle. Large ones are looked into.
+async fn splittable(objects: &[LandingObject]) -> Result<Vec<bool>, ServeError> {
+    let reader = LandingReader::new(tokio::runtime::Handle::current());
+    let objects = objects.to_vec();
+    let looked = tokio::task::spawn_blocking(move || {
+        std::thread::scope(|scope| {
+            let chunks = objects.chunks(objects.len().div_ceil(SNIFFERS).max(1));
+            let threads: Vec<_> = chunks
+                .map(|chunk| {
+                    let reader = &reader;
+                    scope.spawn(move || chunk.iter().map(|object| is_splittable(reader, object)).collect())
+                })
+                .collect();
+            let mut found = Vec::with_capacity(objects.len());
+            for thread in threads {
+                let of_chunk: Result<Vec<bool>, ReadError> = match thread.join() {
+                    Ok(of_chunk) => of_chunk,
+                    Err(panic) => std::panic::resume_unwind(panic),
+                };
+                found.extend(of_chunk?);
+            }
+            Ok(found)
+        })
+    });
+    match looked.await {
+        Ok(found) => found.map_err(ServeError::Landing),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+fn is_splittable(reader: &LandingReader, object: &LandingObject) -> Result<bool, ReadError> {
+    if object.bytes <= TASK_BYTES {
+        return Ok(false);
+    }
+    let start = reader.start(object)?;
+    Ok(compression(&start) == Compression::None && decode::sniff(&start) == Layout::Lines)
+}
+
+/// What earlier coordinators of the run have saved. To be called when this one has its epoch: they save no more then, or
+/// it is told.
+pub(crate) async fn progress(lake: &Lake, plan: &RunPlan) -> Result<Vec<ProgressRecord>, ServeError> {
+    let mut records = Vec::new();
+    for object in lake.list(&progress_dir(plan.context.run_id)).await? {
+        let bytes = lake.read(&object.path).await?;
+        let record = serde_json::from_slice(&bytes)
+            .map_err(|source| ServeError::Progress { object: lake.location(&object.path), source })?;
+        records.push(record);
+    }
+    Ok(records)
+}

@@ -1,0 +1,264 @@
+//! One run, from opening the lake to the commit.
+
+use std::mem;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use stedi_endpoint::{Health, address, http};
+use stedi_engine::rows::Reading;
+use stedi_job::event::EndReason;
+use stedi_job::task::Stage;
+use stedi_job::{Epoch, Job, JobConfig, JobError, Progress, RunPlan};
+use stedi_lake::options::TableOptions;
+use stedi_lake::report::RunSummary;
+use stedi_proto::wire::dispatch_server::DispatchServer;
+use stedi_proto::{DESCRIPTORS, Registered, TO_COORDINATOR_BYTES_MAX, TO_WORKER_BYTES_MAX};
+use stedi_run::{Inputs, RunConfig, RunError, clean_up, new_run_id, unchanged};
+use stedi_store::{CommitLog, Lake, fault, probe};
+use stedi_worker::WorkError;
+use stedi_worker::memory::{self, MemoryPlan};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::{Server, ServerTlsConfig};
+
+use crate::args::RunCommand;
+use crate::drive::Drive;
+use crate::effects::Effects;
+use crate::error::ServeError;
+use crate::metrics::Metrics;
+use crate::service::{Input, Service};
+use crate::{epoch, plan};
+
+/// Events of workers that wait for the loop.
+const INPUTS: usize = 4096;
+
+/// How often a silent connection is asked whether it lives, and how long it may take to answer.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+
+/// How long dismissed workers may take to hang up.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// A run that is planned and belongs to this coordinator.
+struct Planned {
+    plan: RunPlan,
+    epoch: Epoch,
+    progress: Progress,
+    effects: Arc<Effects>,
+    written: mpsc::UnboundedReceiver<stedi_job::Event>,
+}
+
+/// What there is to do.
+enum Found {
+    Nothing(RunSummary),
+    Run(Box<Planned>),
+}
+
+/// Serves one run.
+pub(crate) async fn serve(args: &RunCommand) -> Result<RunSummary, ServeError> {
+    let started = Instant::now();
+    let (mut term, mut int) = (listen_to(SignalKind::terminate())?, listen_to(SignalKind::interrupt())?);
+    let (stop_now, mut stop) = oneshot::channel();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        let _ = stop_now.send(());
+    });
+    let tls = args.tls.server()?;
+    if tls.is_none() && !args.insecure {
+        address::check_listen(args.listen)?;
+    }
+    let (health, metrics) = (Health::default(), Metrics::default());
+    if let Some(address) = args.http {
+        let bound = http::serve(address, health.clone(), metrics.registry()).await?;
+        tracing::info!(%bound, "serving probes and metrics");
+    }
+    let found = tokio::select! {
+        found = health.while_waiting(prepare(args, started)) => found?,
+        _ = &mut stop => return Err(ServeError::Stopped),
+    };
+    match found {
+        Found::Nothing(summary) => Ok(summary),
+        Found::Run(planned) => run(args, *planned, tls, stop, (health, metrics), started).await,
+    }
+}
+
+fn listen_to(kind: SignalKind) -> Result<tokio::signal::unix::Signal, ServeError> {
+    signal(kind).map_err(ServeError::Start)
+}
+
+/// Looks what there is to do, and takes the run.
+async fn prepare(args: &RunCommand, started: Instant) -> Result<Found, ServeError> {
+    let config = args.config();
+    let lake = Lake::open(&args.lake)?;
+    let visitor = new_run_id()?;
+    let current = CommitLog::new(&lake).latest().await?;
+    probe(&lake, visitor).await?;
+    fault::point("after_probe");
+    let inputs = Inputs::list(&lake, &config).await?;
+    fault::point("after_list");
+    let options = inputs.table_options(&config);
+    if let Some(current) = current.as_ref().filter(|current| !config.force && inputs.are_those_of(current, &options)) {
+        clean_up(&lake, visitor, false).await;
+        return Ok(Found::Nothing(unchanged(&lake, current, started)));
+    }
+    let slice_bytes = slice_bytes(&config, &options)?;
+    let header = plan::Header::new(&inputs, &options, slice_bytes, current.as_ref());
+    let seq = header.seq();
+    let plan = match plan::find(&lake, &header).await? {
+        Some(plan) => {
+            tracing::info!(run = %plan.context.run_id, "resuming");
+            plan
+        }
+        None => plan::make(&lake, &inputs, header).await?,
+    };
+    fault::point("plan_written");
+    let run = plan.context.run_id;
+    let epoch = epoch::take(&lake, run, &format!("{} {}", args.listen, std::process::id())).await?;
+    fault::point("epoch_taken");
+    let mut progress = Progress::new(&plan);
+    for record in plan::progress(&lake, &plan).await? {
+        progress.add(record)?;
+    }
+    let (events, written) = mpsc::unbounded_channel();
+    let effects = Arc::new(Effects {
+        lake,
+        run,
+        epoch,
+        inputs,
+        options,
+        seq,
+        started,
+        events,
+        committing: AtomicBool::new(false),
+        summary: Mutex::new(None),
+    });
+    Ok(Found::Run(Box::new(Planned { plan, epoch, progress, effects, written })))
+}
+
+/// Memory of the rows that one join holds at once: that of a run in one process with these options, so that both write
+/// the same bytes.
+fn slice_bytes(config: &RunConfig, options: &TableOptions) -> Result<u64, RunError> {
+    let wanted = config.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
+    let threads = memory::threads(config.memory_bytes, wanted);
+    let memory = MemoryPlan::new(config.memory_bytes, threads, options.shards, mem::size_of::<Reading>(), 0)
+        .map_err(WorkError::Memory)?;
+    Ok(memory.slice_bytes as u64)
+}
+
+/// Serves workers until the job ends.
+async fn run(
+    args: &RunCommand,
+    planned: Planned,
+    tls: Option<ServerTlsConfig>,
+    stop: oneshot::Receiver<()>,
+    (health, metrics): (Health, Metrics),
+    started: Instant,
+) -> Result<RunSummary, ServeError> {
+    let Planned { plan, epoch, progress, effects, written } = planned;
+    for stage in Stage::ALL {
+        metrics.planned(stage, progress.tasks(stage), progress.done(stage));
+    }
+    let config = job_config(args);
+    let (inputs_sender, inputs) = mpsc::channel(INPUTS);
+    let registered = Registered {
+        context: plan.context.clone(),
+        heartbeat_interval_ms: (config.worker_timeout_ms / 5).clamp(100, 5000),
+        epoch,
+    };
+    let server = start_server(args, tls, registered, inputs_sender).await?;
+    tracing::info!(run = %plan.context.run_id, epoch = epoch.0, address = %server.address, "serving workers");
+    fault::point("serving");
+    let job = Job::new(config, Arc::new(plan), progress, epoch, 0);
+    health.set_ready(true);
+    let mut drive =
+        Drive { job, effects: Arc::clone(&effects), inputs, written, stop, health: health.clone(), metrics, started };
+    let reason = drive.to_its_end().await;
+    health.set_ready(false);
+    server.end().await;
+    match reason {
+        EndReason::Committed { seq } => {
+            tracing::info!(run = %effects.run, commit = seq, "committed");
+            let progress = drive.job.progress();
+            let summary = effects.finish(progress.stage_reports(), progress.shard_report()).await;
+            Ok(summary.expect("whoever says that it is committed has left a summary"))
+        }
+        EndReason::Stopped => Err(ServeError::Stopped),
+        EndReason::Failed(error) => {
+            if let JobError::BadRecords { .. } | JobError::Conflict { .. } | JobError::Invariant { .. } = error {
+                // nobody can resume this run
+                clean_up(&effects.lake, effects.run, matches!(error, JobError::BadRecords { .. })).await;
+            }
+            Err(error.into())
+        }
+    }
+}
+
+fn job_config(args: &RunCommand) -> JobConfig {
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    JobConfig {
+        worker_timeout_ms: ms(args.lease),
+        lease_grace_ms: ms(args.lease),
+        no_worker_ms: ms(args.worker_deadline),
+        deadline_ms: args.deadline.map(ms),
+        bad_records: args.config().max_bad_records,
+        ..JobConfig::default()
+    }
+}
+
+/// The gRPC server.
+struct Running {
+    address: std::net::SocketAddr,
+    shutdown: oneshot::Sender<()>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Running {
+    /// Waits a moment for workers to hang up, then ends.
+    async fn end(self) {
+        let _ = self.shutdown.send(());
+        let _ = tokio::time::timeout(GOODBYE, self.task).await;
+    }
+}
+
+async fn start_server(
+    args: &RunCommand,
+    tls: Option<ServerTlsConfig>,
+    registered: Registered,
+    inputs: mpsc::Sender<Input>,
+) -> Result<Running, ServeError> {
+    let failed = |source| ServeError::Listen { address: args.listen, source };
+    let listener = TcpListener::bind(args.listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_serving::<DispatchServer<Service>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .build_v1()
+        .map_err(|error| ServeError::Start(std::io::Error::other(error)))?;
+    let dispatch = DispatchServer::new(Service::new(registered, inputs))
+        .max_decoding_message_size(TO_COORDINATOR_BYTES_MAX)
+        .max_encoding_message_size(TO_WORKER_BYTES_MAX);
+    let mut server = Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .tcp_nodelay(true);
+    if let Some(tls) = tls {
+        server = server.tls_config(tls).map_err(ServeError::TlsFiles)?;
+    }
+    let routes = server.add_service(dispatch).add_service(health).add_service(reflection);
+    let (shutdown, ended) = oneshot::channel::<()>();
+    let task = tokio::spawn(async move {
+        let until = async {
+            let _ = ended.await;
+        };
+        if let Err(error) = routes.serve_with_incoming_shutdown(TcpListenerStream::new(listener), until).await {
+            tracing::error!(%error, "no more gRPC");
+        }
+    });
+    Ok(Running { address, shutdown, task })
+}

@@ -1,0 +1,103 @@
+//! Who may speak to whom, and what a process tells of itself.
+
+#[path = "cluster/cluster.rs"]
+#[allow(dead_code, reason = "each test file uses its own share")]
+mod cluster;
+#[path = "../../cli/tests/scene/scene.rs"]
+#[allow(dead_code, reason = "each test file uses its own share")]
+mod scene;
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use cluster::{Cluster, Process, free_port};
+use rustix::process::Signal;
+use scene::{Scene, assert_code, stderr};
+
+/// The status line and the body of `GET path`.
+fn get(port: u16, path: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("something listens");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("it takes requests");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    (head.lines().next().unwrap_or_default().to_owned(), body.to_owned())
+}
+
+#[test]
+fn workers_with_the_files_of_the_run_speak_tls_and_others_do_not() {
+    let scene = Scene::with_landing(9);
+    let cluster = Cluster::new(&scene);
+    let (dir, other_dir) = (scene.folder().join("tls"), scene.folder().join("other-tls"));
+    let (dir, other_dir) = (dir.to_str().expect("UTF-8"), other_dir.to_str().expect("UTF-8"));
+    // another run's files: made by a coordinator that gives up
+    let elsewhere = Scene::with_landing(3);
+    let strange = Cluster::new(&elsewhere).coordinator(&["--tls-dir", other_dir, "--worker-deadline", "1s"]);
+    assert_code(&strange.output(), 1);
+
+    let coordinator = cluster.coordinator(&["--tls-dir", dir]);
+    let url = format!("https://127.0.0.1:{}", cluster.port);
+    let in_the_clear = Process::start(cluster.worker_command(&["--coordinator-deadline", "2s"])).output();
+    assert_code(&in_the_clear, 69);
+    let of_another_run =
+        cluster.worker_command(&["--coordinator", &url, "--tls-dir", other_dir, "--coordinator-deadline", "2s"]);
+    assert_code(&Process::start(of_another_run).output(), 69);
+    assert!(scene.commit().is_none());
+    let worker = Process::start(cluster.worker_command(&["--coordinator", &url, "--tls-dir", dir]));
+    assert_code(&coordinator.output(), 0);
+    assert_code(&worker.output(), 0);
+    assert!(scene.commit().is_some());
+}
+
+#[test]
+fn without_tls_only_this_machine_is_spoken_to() {
+    let scene = Scene::with_landing(3);
+    let cluster = Cluster::new(&scene);
+    let mut command = scene.command_of(scene::binary("stedi-coordinator"), "run");
+    let output = command.args(["--listen", "0.0.0.0:0"]).output().expect("the binary starts");
+    assert_code(&output, 1);
+    assert!(stderr(&output).contains("--insecure"), "{}", stderr(&output));
+    let abroad = cluster.worker_command(&["--coordinator", "http://stedi-coordinator.example:7420"]);
+    let output = Process::start(abroad).output();
+    assert_code(&output, 78);
+    assert!(stderr(&output).contains("--insecure"), "{}", stderr(&output));
+    let no_files = cluster.worker_command(&["--coordinator", "https://127.0.0.1:1"]);
+    assert_code(&Process::start(no_files).output(), 78);
+    assert_code(&Process::start(cluster.worker_command(&["--no-such-option"])).output(), 64);
+}
+
+#[test]
+fn both_processes_tell_how_they_are() {
+    let scene = Scene::with_landing(9);
+    let cluster = Cluster::new(&scene);
+    let (http, http_of_worker) = (free_port(), free_port());
+    let coordinator = cluster.coordinator(&["--http", &format!("127.0.0.1:{http}")]);
+    let mut command = cluster.worker_command(&["--http", &format!("127.0.0.1:{http_of_worker}"), "--threads", "1"]);
+    // the second task stops the process, so the first one is counted
+    command.env("STEDI_FAULT", "scan-accelerometer_begun:stop");
+    let worker = Process::start(command);
+    worker.wait_until_stopped();
+    let ok = "HTTP/1.1 200 OK";
+    assert_eq!(get(http, "/healthz"), (ok.to_owned(), "alive\n".to_owned()));
+    assert_eq!(get(http, "/readyz"), (ok.to_owned(), "ready\n".to_owned()));
+    let (status, text) = get(http, "/metrics");
+    assert_eq!(status, ok);
+    for line in [
+        "stedi_coordinator_tasks{stage=\"consent\"} 1",
+        "stedi_coordinator_tasks_done{stage=\"consent\"} 1",
+        "stedi_coordinator_grants_total{stage=\"scan-accelerometer\"} 1",
+        "stedi_coordinator_workers 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");
+    }
+    coordinator.signal(Signal::KILL);
+    let _ = coordinator.output();
+    worker.signal(Signal::CONT);
+    let (status, text) = get(http_of_worker, "/metrics");
+    assert_eq!(status, ok);
+    assert!(text.contains("stedi_worker_attempts_total{stage=\"consent\",outcome=\"done\"} 1"), "{text}");
+    // its health does not depend on the coordinator
+    assert_eq!(get(http_of_worker, "/healthz").0, ok);
+    worker.signal(Signal::TERM);
+    assert_code(&worker.output(), 143);
+}

@@ -1,0 +1,73 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use clap::builder::FalseyValueParser;
+use stedi_endpoint::TlsFiles;
+use stedi_run::options::{THREADS_MAX, memory_size};
+use stedi_worker::memory;
+
+const EXIT_CODES: &str = "\
+Every option can come from the environment: --coordinator from STEDI_COORDINATOR, --threads from STEDI_THREADS.
+
+Exit codes:
+  0    told that the run is over
+  64   usage
+  69   no coordinator for longer than --coordinator-deadline
+  71   the system has no threads or signals for us
+  76   refused by the coordinator: it is of another version
+  77   no permission for the lake
+  78   bad configuration: TLS files, addresses, the lake cannot be opened
+  143  SIGTERM: everything was handed back";
+
+/// Takes leases from a coordinator until it is told that the run is over.
+#[derive(Debug, Parser)]
+#[command(name = "stedi-worker", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Args {
+    /// The coordinator: http://HOST:PORT, or https:// with TLS
+    #[arg(long, env = "STEDI_COORDINATOR", value_name = "URL")]
+    pub(crate) coordinator: String,
+    /// Serve /metrics, /healthz and /readyz here
+    #[arg(long, env = "STEDI_HTTP", value_name = "ADDR")]
+    pub(crate) http: Option<SocketAddr>,
+    /// Tasks at once, a thread each [default: one for each processor]
+    #[arg(long, env = "STEDI_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(THREADS_MAX)))]
+    threads: Option<u16>,
+    /// Resident memory, such as 512MiB [default: the smaller of 2GiB and 70 % of what there is]
+    #[arg(long, env = "STEDI_MEMORY", value_name = "SIZE", value_parser = memory_size)]
+    memory: Option<u64>,
+    /// Folder for what does not fit in memory [default: the system's temporary folder]
+    #[arg(long, env = "STEDI_SCRATCH", value_name = "DIR")]
+    scratch: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) tls: TlsFiles,
+    /// Speak without TLS even if the coordinator is not on this machine
+    #[arg(long, env = "STEDI_INSECURE", value_parser = FalseyValueParser::new())]
+    pub(crate) insecure: bool,
+    /// Give up after so long without a coordinator
+    #[arg(long, env = "STEDI_COORDINATOR_DEADLINE", value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
+    pub(crate) coordinator_deadline: Duration,
+    /// After SIGTERM, end within this time
+    #[arg(long, env = "STEDI_DRAIN", value_name = "TIME", default_value = "20s", value_parser = humantime::parse_duration)]
+    pub(crate) drain: Duration,
+}
+
+impl Args {
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.memory.unwrap_or_else(memory::default_bytes)
+    }
+
+    /// Tasks at once; little memory means fewer.
+    pub(crate) fn slots(&self) -> usize {
+        let wanted =
+            self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, Into::into), Into::into);
+        memory::threads(self.memory_bytes(), wanted)
+    }
+
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.scratch.clone().unwrap_or_else(std::env::temp_dir)
+    }
+}
