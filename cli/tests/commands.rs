@@ -10,6 +10,8 @@ mod scene;
 mod gc;
 #[path = "commands/interrupt.rs"]
 mod interrupt;
+#[path = "commands/report.rs"]
+mod report;
 #[path = "commands/rollback.rs"]
 mod rollback;
 #[path = "commands/sql.rs"]

@@ -36,7 +36,7 @@ pub(crate) struct Drive {
 
 impl Drive {
     /// Drives the job to its end.
-    pub(crate) async fn to_its_end(&mut self) -> EndReason {
+    pub(crate) async fn drive_to_end(&mut self) -> EndReason {
         let mut workers = Workers::default();
         let mut look_around = tokio::time::interval(LOOK_AROUND);
         let mut tick = tokio::time::interval(TICK);

@@ -177,7 +177,7 @@ async fn run(
     health.set_ready(true);
     let mut drive =
         Drive { job, effects: Arc::clone(&effects), inputs, written, stop, health: health.clone(), metrics, started };
-    let reason = drive.to_its_end().await;
+    let reason = drive.drive_to_end().await;
     health.set_ready(false);
     server.end().await;
     match reason {

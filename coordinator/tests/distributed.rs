@@ -41,6 +41,10 @@ fn any_number_of_workers_writes_what_one_process_writes() {
         assert_eq!(summary["status"], "committed");
         assert_eq!(summary["landing"]["step_trainer_landing"]["rows"], 1200);
         assert_code(&scene.stedi("verify", &[]), 0);
+        let report = json(&scene.stedi("report", &["--json"]));
+        assert_eq!(report["mode"], "distributed");
+        assert_eq!(report["stages"][3]["tasks"], 4, "three shards and the customers");
+        assert_eq!(report["shards"]["shards"], 3);
         scene.assert_no_scratch();
         scene.assert_no_leftovers();
     }

@@ -10,6 +10,7 @@ pub use convert::WireError;
 pub use message::{DismissReason, FromWorker, Register, Registered, ToWorker};
 
 /// Messages, client and server as generated.
+#[expect(clippy::allow_attributes_without_reason, reason = "generated")]
 pub mod wire {
     tonic::include_proto!("stedi.v1");
 }

@@ -49,6 +49,6 @@ impl StageClock {
 /// CPU time of this process so far.
 fn cpu_ms() -> u64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
-    let ms = i64::from(time.tv_sec).saturating_mul(1000).saturating_add(i64::from(time.tv_nsec) / 1_000_000);
+    let ms = time.tv_sec.saturating_mul(1000).saturating_add(time.tv_nsec / 1_000_000);
     u64::try_from(ms).unwrap_or(0)
 }
