@@ -16,11 +16,11 @@ use stedi_job::user_set::UserSet;
 use stedi_lake::options::TableOptions;
 use stedi_lake::report::RunSummary;
 use stedi_lake::{RunId, layout};
-use stedi_run::{Curated, Inputs, Mode, Run, RunError, RunReport};
+use stedi_run::{Curated, Inputs, Mode, Run, RunError, RunReport, clean_up};
 use stedi_store::{CommitError, CommitLog, Lake, StoreError, fault};
 use tokio::sync::mpsc;
 
-use crate::epoch;
+use crate::{epoch, plan};
 
 /// What all effects of a run need.
 pub(crate) struct Effects {
@@ -47,14 +47,35 @@ impl Effects {
 
     /// Whether this coordinator may still write; tells the job if not.
     async fn may_write(&self) -> Result<bool, StoreError> {
-        let by = match epoch::later(&self.lake, self.run, self.epoch).await? {
-            Some(by) => by,
+        match self.replaced_by().await? {
+            Some(by) => {
+                self.tell(Event::Fenced { by });
+                Ok(false)
+            }
+            None => Ok(true),
+        }
+    }
+
+    /// The epoch of the coordinator that has taken this run over, if one has.
+    pub(crate) async fn replaced_by(&self) -> Result<Option<Epoch>, StoreError> {
+        match epoch::later(&self.lake, self.run, self.epoch).await? {
+            Some(by) => Ok(Some(by)),
             // who has committed this run has removed the epochs, and one of them was later than ours
-            None if self.is_committed_by_another().await => Epoch(self.epoch.0 + 1),
-            None => return Ok(true),
-        };
-        self.tell(Event::Fenced { by });
-        Ok(false)
+            None => Ok(self.is_committed_by_another().await.then_some(Epoch(self.epoch.0 + 1))),
+        }
+    }
+
+    /// Removes what the run has written, because nobody can resume it; unless somebody has taken it over.
+    pub(crate) async fn give_up(&self, keep_quarantine: bool) {
+        match epoch::close(&self.lake, self.run, self.epoch).await {
+            Ok(true) => {
+                // first, so that nobody finds a run of which half is gone
+                let _ = self.lake.delete(&plan::path(self.run)).await;
+                clean_up(&self.lake, self.run, keep_quarantine).await;
+            }
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "what the run has written is left to gc"),
+        }
     }
 
     async fn is_committed_by_another(&self) -> bool {

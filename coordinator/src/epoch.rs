@@ -1,5 +1,9 @@
 //! Who may speak for a run: each coordinator takes the next number, from 1, by creating an object if it is absent. One
 //! that sees a later number than its own has been replaced.
+//!
+//! A coordinator that gives a run up for good closes it before it deletes anything: it creates `closed` and then looks for
+//! a later epoch; whoever resumes a run takes an epoch and then looks for `closed`. So at least one of the two sees the
+//! other, and parts that somebody still counts on are never deleted.
 
 use bytes::Bytes;
 use stedi_job::Epoch;
@@ -32,6 +36,25 @@ pub(crate) async fn later(lake: &Lake, run: RunId, epoch: Epoch) -> Result<Optio
     match lake.read(&path(run, next)).await {
         Ok(_) => Ok(Some(next)),
         Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn closed_path(run: RunId) -> String {
+    format!("{}/closed", layout::run_dir(run))
+}
+
+/// Closes a run. Whether nobody else has to do with it, so that what it has written may be deleted.
+pub(crate) async fn close(lake: &Lake, run: RunId, epoch: Epoch) -> Result<bool, StoreError> {
+    lake.put_new(&closed_path(run), Bytes::from_static(b"closed")).await?;
+    Ok(later(lake, run, epoch).await?.is_none())
+}
+
+/// Whether a run was given up. To be asked by whoever has taken an epoch of it.
+pub(crate) async fn is_closed(lake: &Lake, run: RunId) -> Result<bool, StoreError> {
+    match lake.read(&closed_path(run)).await {
+        Ok(_) => Ok(true),
+        Err(StoreError::NotFound { .. }) => Ok(false),
         Err(error) => Err(error),
     }
 }

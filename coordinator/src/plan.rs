@@ -63,7 +63,8 @@ struct Stored {
     plan: RunPlan,
 }
 
-fn path(run: RunId) -> String {
+/// Where the plan of a run lies.
+pub(crate) fn path(run: RunId) -> String {
     format!("{}/plan.json", layout::run_dir(run))
 }
 

@@ -109,17 +109,18 @@ async fn prepare(args: &RunCommand, started: Instant) -> Result<Found, ServeErro
     let slice_bytes = slice_bytes(&config, &options)?;
     let header = plan::Header::new(&inputs, &options, slice_bytes, current.as_ref());
     let seq = header.seq();
-    let plan = match plan::find(&lake, &header).await? {
-        Some(plan) => {
-            tracing::info!(run = %plan.context.run_id, "resuming");
-            plan
+    let holder = format!("{} {}", args.listen, std::process::id());
+    let (plan, epoch) = match resume(&lake, &header, &holder).await? {
+        Some(resumed) => resumed,
+        None => {
+            let plan = plan::make(&lake, &inputs, header).await?;
+            fault::point("plan_written");
+            let epoch = epoch::take(&lake, plan.context.run_id, &holder).await?;
+            (plan, epoch)
         }
-        None => plan::make(&lake, &inputs, header).await?,
     };
-    fault::point("plan_written");
-    let run = plan.context.run_id;
-    let epoch = epoch::take(&lake, run, &format!("{} {}", args.listen, std::process::id())).await?;
     fault::point("epoch_taken");
+    let run = plan.context.run_id;
     let mut progress = Progress::new(&plan);
     for record in plan::progress(&lake, &plan).await? {
         progress.add(record)?;
@@ -138,6 +139,18 @@ async fn prepare(args: &RunCommand, started: Instant) -> Result<Found, ServeErro
         summary: Mutex::new(None),
     });
     Ok(Found::Run(Box::new(Planned { plan, epoch, progress, effects, written })))
+}
+
+/// Takes over the unfinished run with this header, if there is one.
+async fn resume(lake: &Lake, header: &plan::Header, holder: &str) -> Result<Option<(RunPlan, Epoch)>, ServeError> {
+    let Some(plan) = plan::find(lake, header).await? else { return Ok(None) };
+    let run = plan.context.run_id;
+    let epoch = epoch::take(lake, run, holder).await?;
+    if epoch::is_closed(lake, run).await? {
+        return Ok(None);
+    }
+    tracing::info!(%run, epoch = epoch.0, "resuming");
+    Ok(Some((plan, epoch)))
 }
 
 /// Memory of the rows that one join holds at once: that of a run in one process with these options, so that both write
@@ -188,14 +201,22 @@ async fn run(
             Ok(summary.expect("whoever says that it is committed has left a summary"))
         }
         EndReason::Stopped => Err(ServeError::Stopped),
-        EndReason::Failed(error) => {
-            if let JobError::BadRecords { .. } | JobError::Conflict { .. } | JobError::Invariant { .. } = error {
-                // nobody can resume this run
-                clean_up(&effects.lake, effects.run, matches!(error, JobError::BadRecords { .. })).await;
-            }
-            Err(error.into())
-        }
+        EndReason::Failed(error) => Err(failed(&effects, error).await.into()),
     }
+}
+
+/// Why the run failed, after everything was removed that is of no use to anybody.
+async fn failed(effects: &Effects, error: JobError) -> JobError {
+    // whatever went wrong, for a coordinator that was replaced that is the reason
+    match effects.replaced_by().await {
+        Ok(Some(by)) => return JobError::Fenced { by: by.0 },
+        Ok(None) => {}
+        Err(_) => return error,
+    }
+    if let JobError::BadRecords { .. } | JobError::Conflict { .. } | JobError::Invariant { .. } = error {
+        effects.give_up(matches!(error, JobError::BadRecords { .. })).await;
+    }
+    error
 }
 
 fn job_config(args: &RunCommand) -> JobConfig {
