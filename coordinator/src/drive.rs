@@ -83,11 +83,11 @@ impl Drive {
     fn perform(&self, action: Action, workers: &mut Workers) {
         match action {
             Action::Grant { worker, lease, valid_ms, work } => {
-                tracing::debug!(attempt = %lease.attempt, worker = worker.0, "grant");
+                tracing::debug!(task = %lease.attempt.task, attempt = lease.attempt.attempt, worker = worker.0, "grant");
                 workers.send(worker, ToWorker::Grant { lease, valid_ms, work });
             }
             Action::Revoke { worker, lease, why } => {
-                tracing::info!(attempt = %lease.attempt, worker = worker.0, ?why, "revoke");
+                tracing::info!(task = %lease.attempt.task, attempt = lease.attempt.attempt, worker = worker.0, ?why, "revoke");
                 workers.send(worker, ToWorker::Revoke { lease, why });
             }
             Action::Dismiss { worker, why } => {
@@ -151,11 +151,11 @@ fn tell(event: &Event) {
         }
         Event::TaskDone { worker, lease, cost, .. } => {
             let stage = lease.attempt.task.stage.name();
-            tracing::info!(stage, attempt = %lease.attempt, worker = worker.0, wall_ms = cost.wall_ms, "done");
+            tracing::info!(stage, task = %lease.attempt.task, attempt = lease.attempt.attempt, worker = worker.0, wall_ms = cost.wall_ms, "done");
         }
         Event::TaskFailed { worker, lease, class, message } => {
             let stage = lease.attempt.task.stage.name();
-            tracing::warn!(stage, attempt = %lease.attempt, worker = worker.0, ?class, message, "failed");
+            tracing::warn!(stage, task = %lease.attempt.task, attempt = lease.attempt.attempt, worker = worker.0, ?class, message, "failed");
         }
         Event::SaveFailed { message, .. } | Event::ReadersFailed { message } | Event::CommitFailed { message, .. } => {
             tracing::warn!(message, "the store failed");

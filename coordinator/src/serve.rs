@@ -23,6 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Server, ServerTlsConfig};
+use tracing::Instrument as _;
 
 use crate::args::RunCommand;
 use crate::drive::Drive;
@@ -190,7 +191,7 @@ async fn run(
     health.set_ready(true);
     let mut drive =
         Drive { job, effects: Arc::clone(&effects), inputs, written, stop, health: health.clone(), metrics, started };
-    let reason = drive.drive_to_end().await;
+    let reason = drive.drive_to_end().instrument(tracing::info_span!("run", id = %effects.run)).await;
     health.set_ready(false);
     server.end().await;
     match reason {

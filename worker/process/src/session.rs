@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 use tonic::transport::Endpoint;
+use tracing::Instrument as _;
 
 use crate::attempts::Finished;
 use crate::connection;
@@ -101,7 +102,8 @@ async fn serve(worker: &mut Worker) -> Result<Infallible, End> {
     if worker.draining {
         drain(worker, &stream)?;
     }
-    converse(worker, stream, &registered, &executor).await
+    let span = tracing::info_span!("run", id = %registered.context.run_id);
+    converse(worker, stream, &registered, &executor).instrument(span).await
 }
 
 /// Connects, registers, and makes ready for the run that the coordinator serves.
@@ -143,13 +145,13 @@ async fn converse(
         tokio::select! {
             message = stream.receive() => match message? {
                 ToWorker::Grant { lease, valid_ms, work } if !worker.draining => {
-                    tracing::info!(attempt = %lease.attempt, stage = lease.attempt.task.stage.name(), "begin");
+                    tracing::info!(task = %lease.attempt.task, attempt = lease.attempt.attempt, stage = lease.attempt.task.stage.name(), "begin");
                     worker.attempts.grant(lease, work, Duration::from_millis(valid_ms), Arc::clone(executor));
                 }
                 // it crossed the message that says so
                 ToWorker::Grant { lease, .. } => stream.send(FromWorker::Returned { lease })?,
                 ToWorker::Revoke { lease, why } => {
-                    tracing::info!(attempt = %lease.attempt, ?why, "revoked");
+                    tracing::info!(task = %lease.attempt.task, attempt = lease.attempt.attempt, ?why, "revoked");
                     worker.attempts.revoke(lease);
                 }
                 ToWorker::Dismiss { why, message } => return Err(End::Dismissed { why, message }),
@@ -192,18 +194,18 @@ fn report(worker: &Worker, finished: Finished) -> FromWorker {
     let stage = lease.attempt.task.stage;
     match finished.result {
         Ok((output, cost)) => {
-            tracing::info!(attempt = %lease.attempt, stage = stage.name(), wall_ms = cost.wall_ms, "done");
+            tracing::info!(task = %lease.attempt.task, attempt = lease.attempt.attempt, stage = stage.name(), wall_ms = cost.wall_ms, "done");
             worker.metrics.done(stage, &cost);
             FromWorker::Done { lease, output, cost }
         }
         Err(error) if error.class == FailureClass::Cancelled && worker.draining => {
-            tracing::info!(attempt = %lease.attempt, stage = stage.name(), "handed back");
+            tracing::info!(task = %lease.attempt.task, attempt = lease.attempt.attempt, stage = stage.name(), "handed back");
             worker.metrics.count(stage, "returned");
             FromWorker::Returned { lease }
         }
         Err(error) => {
             let (class, message) = (error.class, error.message);
-            tracing::warn!(attempt = %lease.attempt, stage = stage.name(), ?class, message, "failed");
+            tracing::warn!(task = %lease.attempt.task, attempt = lease.attempt.attempt, stage = stage.name(), ?class, message, "failed");
             worker.metrics.count(stage, "failed");
             FromWorker::Failed { lease, class, message }
         }
