@@ -74,7 +74,7 @@ async fn page(
         .send()
         .await
         .map_err(|error| S3Error::new(error, &store.bucket).into_store(prefix))?;
-    let objects = answer.contents().iter().map(|object| meta(object)).collect::<Result<_>>()?;
+    let objects = answer.contents().iter().map(meta).collect::<Result<_>>()?;
     let folders = answer.common_prefixes().iter().filter_map(|folder| folder.prefix());
     let common_prefixes = folders.map(|key| Ok(Path::parse(key)?)).collect::<Result<_>>()?;
     let next = match answer.next_continuation_token {

@@ -188,7 +188,7 @@ fn a_large_part_is_whole_too_and_of_many_one_wins() {
     on_every_lake(|scene| {
         let path = layout::part_path(CuratedTable::MachineLearningCurated, run_id(1), 0, 0);
         // not a multiple of anything
-        let bytes = |n: u8| (0..20_000_003_u32).map(|i| (i >> 8) as u8 ^ n).collect::<Vec<_>>();
+        let bytes = |n: u8| (0..20_000_003_u32).map(|i| i.to_le_bytes()[1] ^ n).collect::<Vec<_>>();
         let outcomes = race(3, |n| {
             let mut part = scene.lake.part_writer(&path).unwrap();
             for piece in bytes(n).chunks(1_000_000) {

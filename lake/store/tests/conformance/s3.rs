@@ -20,7 +20,7 @@ fn part_path(n: u32) -> String {
 }
 
 fn noise(bytes: u32) -> Vec<u8> {
-    (0..bytes).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+    (0..bytes).map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect()
 }
 
 /// The whole chain, as the command line prints it.
