@@ -105,7 +105,7 @@ pub fn write<T: SpillRow>(chunks: &[Vec<T>], sink: impl Write) -> Result<(), Arr
     writer.finish()
 }
 
-/// Calls `take` with every row that [`write`] wrote.
+/// Calls `take` with every row that [`write()`] wrote.
 ///
 /// # Errors
 /// What `source` returns, or that it is not such a stream; some rows may have been taken by then.
@@ -116,7 +116,7 @@ pub fn read<T: SpillRow>(source: impl Read, mut take: impl FnMut(T)) -> Result<(
     Ok(())
 }
 
-/// Calls `take` with the id of every row that [`write`] wrote; the other columns are not decompressed.
+/// Calls `take` with the id of every row that [`write()`] wrote; the other columns are not decompressed.
 ///
 /// # Errors
 /// As [`read`].
@@ -127,7 +127,7 @@ pub fn read_ids(source: impl Read, mut take: impl FnMut(u32)) -> Result<(), Arro
     Ok(())
 }
 
-/// Calls `take` with the time of every row that [`write`] wrote, epoch ms; the other columns are not decompressed.
+/// Calls `take` with the time of every row that [`write()`] wrote, epoch ms; the other columns are not decompressed.
 ///
 /// # Errors
 /// As [`read`].
