@@ -4,7 +4,8 @@
 Workload g1 is `stedi generate --customers 20000 --days 5` (about 1 GB of clean landing). All engines read the same
 files with a warm page cache, each in a process of its own, one after the other, in interleaved rounds; the table shows
 medians. A counted run follows one of the same engine that is not counted: on a virtual machine, memory that the host has
-taken back costs whoever needs it first, and that would be another engine's debt. Row counts of the five tables must agree between all of them, or this fails.
+taken back costs whoever needs it first, and that would be another engine's debt. Row counts of the five tables must agree
+between all of them, or this fails.
 
 Time is wall time from start to exit of the process: start-up and imports included, as they are for `stedi`.
 CPU and memory of an engine come from wait4 (user + system time, ru_maxrss). Spark runs in a JVM that its Python process
