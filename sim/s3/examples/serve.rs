@@ -6,13 +6,16 @@ use std::path::Path;
 
 use stedi_sim_s3::S3Server;
 
-#[expect(clippy::print_stdout, reason = "whoever started this reads it there")]
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "whoever started this reads it there")]
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let (folder, landing) = match args.as_slice() {
         [folder] => (folder, None),
         [folder, landing] => (folder, Some(landing)),
-        _ => panic!("usage: serve FOLDER [LANDING]"),
+        _ => {
+            eprintln!("usage: serve FOLDER [LANDING]");
+            std::process::exit(2);
+        }
     };
     let server = S3Server::start(Path::new(folder));
     if let Some(landing) = landing {
