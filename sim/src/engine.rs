@@ -83,12 +83,22 @@ impl Lake {
         let lake = stedi_store::Lake::open(&self.path().display().to_string()).expect("the lake is there");
         run(&lake, &config, &Progress::default())
             .unwrap_or_else(|error| unreachable!("{curation:?} {setting:?}: {error:?}"));
-        let commit = current_commit(self.path()).expect("a run commits");
+        let run = self.current();
+        let options = &run.commit.options;
         assert_eq!(
-            (commit.options.consent, commit.options.match_mode, commit.options.dedupe, commit.options.shards),
+            (options.consent, options.match_mode, options.dedupe, options.shards),
             (curation.consent, curation.match_mode, curation.dedupe, setting.shards),
             "options in the commit record"
         );
+        run
+    }
+
+    /// The run that is committed.
+    ///
+    /// # Panics
+    /// If there is none, or a part breaks a promise.
+    pub fn current(&self) -> Run {
+        let commit = current_commit(self.path()).expect("a run commits");
         let tables = read_tables(self.path(), &commit);
         let parts = self.parts(&commit);
         Run { commit, tables, parts }

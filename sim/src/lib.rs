@@ -9,6 +9,7 @@ pub mod landing;
 pub mod oracle;
 pub mod parts;
 pub mod rows;
+pub mod simulated;
 
 pub use landing::Landing;
 pub use oracle::{Curation, Oracle, Tables};

@@ -6,4 +6,5 @@ mod adversarial;
 mod by_hand;
 mod generated;
 mod oracle;
+mod simulated;
 mod starter;

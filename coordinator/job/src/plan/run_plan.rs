@@ -149,14 +149,26 @@ impl RunPlan {
     ///
     /// # Panics
     /// If there are no shards.
-    pub fn new(context: RunContext, mut landing: BTreeMap<LandingTable, Vec<PlanObject>>) -> Self {
+    pub fn new(context: RunContext, landing: BTreeMap<LandingTable, Vec<PlanObject>>) -> Self {
+        let landing_bytes = landing.values().flatten().map(|object| object.bytes).sum();
+        let task_bytes = task_bytes(landing_bytes, context.options.shards);
+        Self::with_task_bytes(context, landing, task_bytes)
+    }
+
+    /// The same, with scan tasks of about `task_bytes`.
+    ///
+    /// # Panics
+    /// If there are no shards or `task_bytes` is 0.
+    pub fn with_task_bytes(
+        context: RunContext,
+        mut landing: BTreeMap<LandingTable, Vec<PlanObject>>,
+        task_bytes: u64,
+    ) -> Self {
         assert!(context.options.shards > 0, "a run has shards");
         let inputs = landing.iter().flat_map(|(&table, objects)| {
             objects.iter().map(move |o| InputVersion { table, key: &o.key, etag: &o.etag, bytes: o.bytes })
         });
         let fingerprint = fingerprint(inputs.collect());
-        let landing_bytes = landing.values().flatten().map(|object| object.bytes).sum();
-        let task_bytes = task_bytes(landing_bytes, context.options.shards);
         let landing = LandingTable::ALL
             .into_iter()
             .map(|table| {
