@@ -27,8 +27,8 @@ use tokio::runtime::Runtime;
 
 use crate::oracle::Curation;
 
-/// Bytes of a scan task: a few small objects, or a piece of a large one.
-const TASK_BYTES: u64 = 300 << 10;
+/// Bytes of a scan task: a small object, or a piece of one that is larger.
+const TASK_BYTES: u64 = 10 << 10;
 
 /// Memory of a worker.
 const MEMORY_BYTES: u64 = 128 << 20;

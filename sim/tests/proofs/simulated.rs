@@ -9,7 +9,7 @@ use stedi_sim::simulated::{Mishaps, simulate};
 use stedi_sim::{Curation, Oracle, generated};
 
 /// Seeds for each profile of landing; `SEEDS=n` asks for others.
-const SEEDS: u64 = 16;
+const SEEDS: u64 = 8;
 
 #[test]
 fn whatever_goes_wrong_the_tables_are_those_of_the_oracle() {
