@@ -64,6 +64,8 @@ containers:
       httpGet: {path: /readyz, port: http}
       {{- toYaml .role.readinessProbe | nindent 6 }}
     {{- end }}
+    # `kubectl describe` shows the last lines of a pod that failed
+    terminationMessagePolicy: FallbackToLogsOnError
     resources:
       {{- toYaml .role.resources | nindent 6 }}
     securityContext:

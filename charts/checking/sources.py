@@ -1,0 +1,98 @@
+"""What the chart says about the programs is true of their sources: metrics that they count, variables that they read."""
+
+import json
+import pathlib
+import re
+
+import promql_parser
+
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+FOLDERS = ["coordinator", "worker", "proto", "lake"]
+# of kube-state-metrics
+OTHERS = {"kube_job_failed", "kube_cronjob_status_last_successful_time"}
+
+
+def rust_files():
+    for folder in FOLDERS:
+        for path in (ROOT / folder).rglob("*.rs"):
+            if "target" not in path.parts and "tests" not in path.parts:
+                yield path
+
+
+def counted():
+    """The metrics that the sources register, under the names that Prometheus sees."""
+    names = set()
+    for path in rust_files():
+        text = path.read_text()
+        prefixes = re.findall(r'with_prefix\(\s*"(\w+)"', text)
+        types = dict(re.findall(r"(\w+): (?:Family<\w+, )?(Counter|Gauge|Histogram)", text))
+        for prefix in prefixes:
+            for name, field in re.findall(r'register\(\s*"(\w+)",\s*"[^"]*",\s*(?:self\.)?(\w+)', text):
+                end = {"Counter": "_total", "Histogram": "_bucket"}.get(types.get(field), "")
+                names.add(f"{prefix}_{name}{end}")
+    return names
+
+
+def metrics_of(expression):
+    """The metrics in an expression of PromQL; it must be one."""
+    found, rest = set(), [promql_parser.parse(expression)]
+    while rest:
+        node = rest.pop()
+        if isinstance(node, promql_parser.VectorSelector):
+            found.add(node.name)
+        for field in ["expr", "lhs", "rhs", "vector_selector", "args"]:
+            child = getattr(node, field, None)
+            rest += child if isinstance(child, list) else [child] if child is not None else []
+    return found
+
+
+def expressions(manifests):
+    """The expressions of alerts and dashboards, with where they are."""
+    for manifest in manifests:
+        if manifest["kind"] == "PrometheusRule":
+            for group in manifest["spec"]["groups"]:
+                yield from ((f"alert {rule['alert']}", rule["expr"]) for rule in group["rules"])
+        for name, text in manifest.get("data", {}).items() if manifest["kind"] == "ConfigMap" else ():
+            if name.endswith(".json"):
+                panels = json.loads(text)["panels"]
+                yield from ((f"panel {p['title']}", target["expr"]) for p in panels for target in p.get("targets", []))
+
+
+def unknown_metrics(manifests):
+    """Names in alerts and panels that nobody counts, and what is no PromQL."""
+    known = counted() | OTHERS
+    for where, expression in expressions(manifests):
+        # Grafana's own variable, which stands for a time
+        expression = expression.replace("$__rate_interval", "5m")
+        try:
+            unknown = metrics_of(expression) - known
+        except ValueError as error:
+            yield f"{where}: {error}"
+            continue
+        if unknown:
+            yield f"{where}: nobody counts {', '.join(sorted(unknown))}"
+
+
+def unknown_variables(pods):
+    """Variables of ours that no program reads: a misspelt one would be passed over in silence."""
+    text = "".join(path.read_text() for path in rust_files())
+    for pod in pods:
+        for container in pod.spec["containers"]:
+            for variable in container.get("env", []):
+                name = variable["name"]
+                if name.startswith("STEDI_") and f'"{name}"' not in text and name not in agreed(text):
+                    yield f"pod of {pod.role}: no program reads {name}"
+
+
+# Agreed on for programs that are being written: each group until its first variable is read.
+AGREED = [
+    ["STEDI_WORKER_TEMPLATE", "STEDI_FLEET", "STEDI_WORKERS_MIN", "STEDI_WORKERS_MAX", "STEDI_PENDING_DEADLINE"]
+    + ["STEDI_POD_NAMESPACE", "STEDI_POD_NAME", "STEDI_JOB_NAME", "STEDI_ADVERTISE", "STEDI_WORKER_TEMPLATE_MERGE"]
+    + ["STEDI_WORKER_JOB_LABELS", "STEDI_WORKER_JOB_ANNOTATIONS", "STEDI_HIGH_MEMORY", "STEDI_TLS_SECRET"],
+    ["STEDI_CATALOG", "STEDI_DATABASE"],
+]
+
+
+def agreed(text):
+    return {name for group in AGREED if f'"{group[0]}"' not in text for name in group}
