@@ -35,9 +35,9 @@ def everything(helm, update):
         yield from (f"{name}: {problem}" for problem in rendering(text))
         yield from snapshot(f"{name}.yaml", text, update)
         yield from snapshot(f"{name}.txt", helm.notes(values), update)
-        yield from (f"{name}: {problem}" for problem in long_names(helm, values))
         used |= {f"{name}.yaml", f"{name}.txt"}
     yield from (f"{path.name} is of no file of values" for path in SNAPSHOTS.iterdir() if path.name not in used)
+    yield from (f"{LONG_RELEASE}: {problem}" for problem in long_names(helm, cases()["default"]))
     yield from refusals.refusals(helm, cases()["default"])
     yield from documented(update)
 
@@ -48,6 +48,7 @@ def rendering(text):
     for rule in rules.ALL:
         yield from rule(manifests, found)
     yield from sources.unknown_metrics(manifests)
+    yield from sources.other_rights(manifests)
     yield from sources.unknown_variables(found)
 
 

@@ -1,11 +1,11 @@
 """What the chart says about the programs is true of their sources: metrics that they count, variables that they read."""
 
+import functools
 import json
 import pathlib
 import re
 
 import promql_parser
-
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 FOLDERS = ["coordinator", "worker", "proto", "lake"]
@@ -13,18 +13,22 @@ FOLDERS = ["coordinator", "worker", "proto", "lake"]
 OTHERS = {"kube_job_failed", "kube_cronjob_status_last_successful_time"}
 
 
+@functools.cache
 def rust_files():
-    for folder in FOLDERS:
-        for path in (ROOT / folder).rglob("*.rs"):
-            if "target" not in path.parts and "tests" not in path.parts:
-                yield path
+    """The text of each Rust file of the programs."""
+    paths = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.rs")]
+    return [path.read_text() for path in paths if not {"target", "tests", "fuzz"} & set(path.parts)]
 
 
+def all_rust():
+    return "".join(rust_files())
+
+
+@functools.cache
 def counted():
     """The metrics that the sources register, under the names that Prometheus sees."""
     names = set()
-    for path in rust_files():
-        text = path.read_text()
+    for text in rust_files():
         prefixes = re.findall(r'with_prefix\(\s*"(\w+)"', text)
         types = dict(re.findall(r"(\w+): (?:Family<\w+, )?(Counter|Gauge|Histogram)", text))
         for prefix in prefixes:
@@ -36,6 +40,7 @@ def counted():
 
 def metrics_of(expression):
     """The metrics in an expression of PromQL; it must be one."""
+    # its pieces have these fields, whatever they are
     found, rest = set(), [promql_parser.parse(expression)]
     while rest:
         node = rest.pop()
@@ -61,22 +66,33 @@ def expressions(manifests):
 
 def unknown_metrics(manifests):
     """Names in alerts and panels that nobody counts, and what is no PromQL."""
-    known = counted() | OTHERS
+    known = counted() | OTHERS | agreed(all_rust())
     for where, expression in expressions(manifests):
         # Grafana's own variable, which stands for a time
         expression = expression.replace("$__rate_interval", "5m")
         try:
-            unknown = metrics_of(expression) - known
+            used = metrics_of(expression)
         except ValueError as error:
             yield f"{where}: {error}"
             continue
-        if unknown:
-            yield f"{where}: nobody counts {', '.join(sorted(unknown))}"
+        if not used or used - known:
+            yield f"{where}: nobody counts {', '.join(sorted(used - known)) or expression}"
+
+
+def other_rights(manifests):
+    """The Role gives what the doctor asks for, and nothing else."""
+    needed = set(re.findall(r'\bright\("([\w.]*)", "(\w+)", "(\w+)"\)', all_rust()))
+    for manifest in manifests:
+        if manifest["kind"] == "Role" and needed:
+            rules = manifest["rules"]
+            given = {(rule["apiGroups"][0], rule["resources"][0], verb) for rule in rules for verb in rule["verbs"]}
+            for right in sorted(given ^ {right for right in needed if right[1] != "secrets" or right in given}):
+                yield f"{' '.join(right)}: only one of the Role and the coordinator's list of rights has it"
 
 
 def unknown_variables(pods):
     """Variables of ours that no program reads: a misspelt one would be passed over in silence."""
-    text = "".join(path.read_text() for path in rust_files())
+    text = all_rust()
     for pod in pods:
         for container in pod.spec["containers"]:
             for variable in container.get("env", []):
@@ -85,12 +101,13 @@ def unknown_variables(pods):
                     yield f"pod of {pod.role}: no program reads {name}"
 
 
-# Agreed on for programs that are being written: each group until its first variable is read.
+# Agreed on for programs that are being written: each group until its first name is in the sources.
 AGREED = [
     ["STEDI_WORKER_TEMPLATE", "STEDI_FLEET", "STEDI_WORKERS_MIN", "STEDI_WORKERS_MAX", "STEDI_PENDING_DEADLINE"]
     + ["STEDI_POD_NAMESPACE", "STEDI_POD_NAME", "STEDI_JOB_NAME", "STEDI_ADVERTISE", "STEDI_WORKER_TEMPLATE_MERGE"]
     + ["STEDI_WORKER_JOB_LABELS", "STEDI_WORKER_JOB_ANNOTATIONS", "STEDI_HIGH_MEMORY", "STEDI_TLS_SECRET"],
     ["STEDI_CATALOG", "STEDI_DATABASE"],
+    ["stedi_fleet", "stedi_fleet_wanted", "stedi_fleet_ready", "stedi_fleet_pods_lost_total"],
 ]
 
 
