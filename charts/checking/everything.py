@@ -34,7 +34,9 @@ def everything(helm, update):
         text = helm.template(values)
         yield from (f"{name}: {problem}" for problem in rendering(text))
         yield from snapshot(f"{name}.yaml", text, update)
-        yield from snapshot(f"{name}.txt", helm.notes(values), update)
+        notes = helm.notes(values)
+        yield from snapshot(f"{name}.txt", notes, update)
+        yield from (f"{name}: {problem}" for problem in named_in_notes(notes, documents(text)))
         used |= {f"{name}.yaml", f"{name}.txt"}
     yield from (f"{path.name} is of no file of values" for path in SNAPSHOTS.iterdir() if path.name not in used)
     yield from (f"{LONG_RELEASE}: {problem}" for problem in long_names(helm, cases()["default"]))
@@ -50,6 +52,13 @@ def rendering(text):
     yield from sources.unknown_metrics(manifests)
     yield from sources.other_rights(manifests)
     yield from sources.unknown_variables(found)
+
+
+def named_in_notes(notes, manifests):
+    """People are told the name of what runs, also where a digest is part of it."""
+    for manifest in manifests:
+        if manifest["kind"] in {"CronJob", "Job"} and manifest["metadata"]["name"] not in notes:
+            yield f"the notes do not name {manifest['kind']} {manifest['metadata']['name']}"
 
 
 def long_names(helm, values):
