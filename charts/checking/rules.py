@@ -160,10 +160,25 @@ def address(manifests, pods):
                 yield f"no Service {service} that names pods that are not ready"
 
 
+def failures(manifests, pods):
+    """Pods that failed are replaced, not restarted, and the policy on failures is about containers that are there. No schema
+    says this of Jobs; an API server does."""
+    for pod in pods:
+        if pod.spec.get("restartPolicy") != "Never":
+            yield f"pod of {pod.role}: restartPolicy is {pod.spec.get('restartPolicy')}"
+    for manifest in manifests:
+        job = manifest["spec"].get("jobTemplate", manifest).get("spec") if manifest["kind"] in {"CronJob", "Job"} else {}
+        for rule in job.get("podFailurePolicy", {}).get("rules", []):
+            named = rule.get("onExitCodes", {}).get("containerName")
+            if named and named not in [container["name"] for container in job["template"]["spec"]["containers"]]:
+                yield f"{manifest['kind']} {manifest['metadata']['name']}: podFailurePolicy names {named}"
+
+
 def place(manifests, _):
+    """Everything is in the release's namespace."""
     for manifest in manifests:
         if "namespace" in manifest["metadata"] and manifest["metadata"]["namespace"] != NAMESPACE:
             yield f"{manifest['kind']} {manifest['metadata']['name']} is in {manifest['metadata']['namespace']}"
 
 
-ALL = [schema, restricted, names, selectors, rights, certificates, address, place]
+ALL = [schema, restricted, names, selectors, rights, certificates, address, failures, place]
