@@ -92,5 +92,3 @@ def documented(update):
         path.write_text(expected)
     else:
         yield "README.md does not say what values.yaml does: charts/check --update"
-
-
