@@ -98,9 +98,7 @@ impl Scene {
     /// The same with another copy of the binary, or another program that takes it as its last argument.
     pub(crate) fn command_of(&self, program: impl AsRef<OsStr>, subcommand: &str) -> Command {
         let mut command = Command::new(program);
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("STEDI_")) {
-            command.env_remove(name);
-        }
+        set_environment(&mut command, &[]);
         command.args([subcommand, "--lake"]).arg(self.lake()).stdin(Stdio::null());
         command
     }
@@ -183,18 +181,32 @@ impl Scene {
 
     /// Fails if a file belongs neither to landing, nor to the log, nor to a run that the log names.
     pub(crate) fn assert_no_leftovers(&self) {
-        let runs: Vec<String> = self.commits().iter().map(|commit| commit.run_id.to_string()).collect();
-        let belongs = |path: &str| {
-            let of_log = path.strip_prefix(layout::LOG).and_then(|name| name.strip_prefix('/'));
-            path.contains("/landing/")
-                || of_log.is_some_and(|name| layout::commit_seq(name).is_some())
-                || runs.iter().any(|run| {
-                    path.starts_with(&format!("{}/{run}/", layout::RUNS)) || path.contains(&format!("/run={run}/"))
-                })
-        };
-        let left: Vec<String> = self.files().into_keys().filter(|path| !belongs(path)).collect();
-        assert!(left.is_empty(), "left behind: {left:#?}");
+        assert_all_belong(self.files().into_keys(), &self.commits());
     }
+}
+
+/// Fails if one of the objects at `paths` belongs neither to landing, nor to the log, nor to a run that made a commit.
+pub(crate) fn assert_all_belong(paths: impl Iterator<Item = String>, commits: &[CommitRecord]) {
+    let runs: Vec<String> = commits.iter().map(|commit| commit.run_id.to_string()).collect();
+    let belongs = |path: &str| {
+        let of_log = path.strip_prefix(layout::LOG).and_then(|name| name.strip_prefix('/'));
+        path.contains("/landing/")
+            || of_log.is_some_and(|name| layout::commit_seq(name).is_some())
+            || runs.iter().any(|run| {
+                path.starts_with(&format!("{}/{run}/", layout::RUNS)) || path.contains(&format!("/run={run}/"))
+            })
+    };
+    let left: Vec<String> = paths.filter(|path| !belongs(path)).collect();
+    assert!(left.is_empty(), "left behind: {left:#?}");
+}
+
+/// Gives a command these variables, and none of ours or AWS's that the test itself was started with.
+pub(crate) fn set_environment(command: &mut Command, env: &[(String, String)]) {
+    let is_ours = |name: &str| ["STEDI_", "AWS_"].iter().any(|prefix| name.starts_with(prefix));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_ours(&name.to_string_lossy())) {
+        command.env_remove(name);
+    }
+    command.envs(env.iter().map(|(name, value)| (name, value)));
 }
 
 /// A binary of this workspace: cargo names those of the package under test, others lie beside them.

@@ -365,7 +365,7 @@ impl Cluster<'_> {
         by_shard: &mut Segments,
         counts: &mut Counts,
     ) -> Vec<u32> {
-        let TaskOutput::Scan { shuffle, segments, readers, counts: of_task } = output else {
+        let TaskOutput::Scan { shuffle, segments, readers, counts: of_task, .. } = output else {
             unreachable!("{output:?}")
         };
         assert!(segments.is_sorted_by_key(|segment| segment.shard) && readers.is_sorted());

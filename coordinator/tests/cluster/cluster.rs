@@ -1,5 +1,6 @@
-//! Real processes on this machine: one coordinator and some workers over the lake of a scene.
+//! Real processes on this machine: one coordinator and some workers over one lake.
 
+use std::ffi::OsString;
 use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -8,13 +9,13 @@ use std::sync::Once;
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
-use crate::scene::{self, Scene, binary};
+use crate::scene::{self, Scene, binary, set_environment};
 
 static BUILT: Once = Once::new();
 
 /// Builds the binaries of the other packages, if testing the workspace has not done so: cargo builds for this test the
 /// binaries of its own package only.
-fn build() {
+pub(crate) fn build() {
     BUILT.call_once(|| {
         let beside = binary("stedi-coordinator");
         if ["stedi", "stedi-worker"].iter().all(|name| binary(name).exists()) {
@@ -33,9 +34,10 @@ fn build() {
     });
 }
 
-/// A port where a coordinator will listen.
-pub(crate) struct Cluster<'a> {
-    pub(crate) scene: &'a Scene,
+/// A lake, what processes need in their environment to reach it, and a port where its coordinator will listen.
+pub(crate) struct Cluster {
+    lake: OsString,
+    env: Vec<(String, String)>,
     pub(crate) port: u16,
 }
 
@@ -44,15 +46,23 @@ pub(crate) struct Process {
     child: Option<Child>,
 }
 
-impl<'a> Cluster<'a> {
-    pub(crate) fn new(scene: &'a Scene) -> Self {
+impl Cluster {
+    /// Over the lake of a scene.
+    pub(crate) fn new(scene: &Scene) -> Self {
+        Self::over(scene.lake(), Vec::new())
+    }
+
+    /// Over another lake.
+    pub(crate) fn over(lake: impl Into<OsString>, env: Vec<(String, String)>) -> Self {
         build();
-        Self { scene, port: free_port() }
+        Self { lake: lake.into(), env, port: free_port() }
     }
 
     /// The coordinator's command; impatient, so that tests need not wait.
     pub(crate) fn coordinator_command(&self, args: &[&str]) -> Command {
-        let mut command = self.scene.command_of(binary("stedi-coordinator"), "run");
+        let mut command = Command::new(binary("stedi-coordinator"));
+        set_environment(&mut command, &self.env);
+        command.args(["run", "--lake"]).arg(&self.lake).stdin(Stdio::null());
         command.args(["--listen", &format!("127.0.0.1:{}", self.port)]);
         command.args(["--json", "--shards", "3", "--lease", "2s"]).args(args);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -72,9 +82,7 @@ impl<'a> Cluster<'a> {
     /// A worker's command; it gives up soon when there is no coordinator.
     pub(crate) fn worker_command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(binary("stedi-worker"));
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("STEDI_")) {
-            command.env_remove(name);
-        }
+        set_environment(&mut command, &self.env);
         if !args.contains(&"--coordinator") {
             command.args(["--coordinator", &format!("http://127.0.0.1:{}", self.port)]);
         }

@@ -1,10 +1,18 @@
 //! What goes wrong, and when.
 
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+/// Under a storm, one request in so many goes wrong.
+const STORM_ONE_IN: u64 = 3;
+
+/// Requests of one kind about one object that go wrong under a storm, at most: fewer than a client tries.
+const STORM_HITS_MAX: u64 = 2;
+
 /// A kind of request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Request {
     /// Every one.
     Any,
@@ -79,7 +87,43 @@ pub struct Faults {
 #[derive(Debug, Default)]
 struct State {
     faults: Vec<Fault>,
+    storm: Option<Storm>,
+    seen: BTreeMap<Request, u64>,
     hits: u64,
+}
+
+/// Requests that go wrong as if by chance.
+#[derive(Debug)]
+struct Storm {
+    seed: u64,
+    /// Requests so far, and those of them that went wrong, of each kind and object.
+    seen: BTreeMap<(Request, String), (u64, u64)>,
+}
+
+impl Storm {
+    /// What becomes of a request follows from the seed, its kind, the last name in its key (run ids are other ones each
+    /// time) and how many there were like it.
+    fn befall(&mut self, request: Request, key: &str) -> Option<Effect> {
+        let (requests, hits) = self.seen.entry((request, key.to_owned())).or_default();
+        *requests += 1;
+        let mut hasher = DefaultHasher::new();
+        (self.seed, request, key.rsplit('/').next(), *requests).hash(&mut hasher);
+        let chance = hasher.finish();
+        if *hits >= STORM_HITS_MAX || !chance.is_multiple_of(STORM_ONE_IN) {
+            return None;
+        }
+        *hits += 1;
+        let of_body = if request == Request::Get { Effect::CutBody(100) } else { Effect::LoseReply };
+        let effects = [
+            Effect::SlowDown,
+            Effect::InternalError,
+            Effect::Reset,
+            Effect::LoseReply,
+            Effect::Slow(Duration::from_millis(40)),
+            of_body,
+        ];
+        effects.into_iter().cycle().nth(usize::try_from(chance / STORM_ONE_IN % 6).unwrap_or(0))
+    }
 }
 
 impl Faults {
@@ -88,9 +132,23 @@ impl Faults {
         self.state().faults.push(Fault { request, key: key.to_owned(), times, effect });
     }
 
+    /// Lets some of all requests go wrong from now on: refused, cut off, late, done without an answer. None fails as often
+    /// as a client of [`S3Server::env`](crate::S3Server::env) tries.
+    pub fn storm(&self, seed: u64) {
+        self.state().storm = Some(Storm { seed, seen: BTreeMap::new() });
+    }
+
     /// Switches everything off.
     pub fn clear(&self) {
-        self.state().faults.clear();
+        let mut state = self.state();
+        state.faults.clear();
+        state.storm = None;
+    }
+
+    /// How many requests of these kinds have come in, whatever became of them.
+    pub fn seen(&self, requests: &[Request]) -> u64 {
+        let state = self.state();
+        requests.iter().filter_map(|request| state.seen.get(request)).sum()
     }
 
     /// How many requests have gone wrong.
@@ -101,15 +159,21 @@ impl Faults {
     /// What becomes of a request: the first fault that fits and is not used up.
     pub(crate) fn befall(&self, request: Request, key: &str, has_condition: bool) -> Option<Effect> {
         let mut state = self.state();
+        *state.seen.entry(request).or_default() += 1;
         let about_conditions = |effect| matches!(effect, Effect::RefuseConditions | Effect::IgnoreConditions);
         let fault = state.faults.iter_mut().find(|fault| {
             (fault.request == Request::Any || fault.request == request)
                 && key.contains(&fault.key)
                 && fault.times > 0
                 && (has_condition || !about_conditions(fault.effect))
-        })?;
-        fault.times -= 1;
-        let effect = fault.effect;
+        });
+        let effect = match fault {
+            Some(fault) => {
+                fault.times -= 1;
+                fault.effect
+            }
+            None => state.storm.as_mut()?.befall(request, key)?,
+        };
         state.hits += 1;
         Some(effect)
     }
