@@ -157,6 +157,7 @@ fn tell(event: &Event) {
             let stage = lease.attempt.task.stage.name();
             tracing::warn!(stage, task = %lease.attempt.task, attempt = lease.attempt.attempt, worker = worker.0, ?class, message, "failed");
         }
+        Event::StoreRefused { message } => tracing::error!(message, "the store refuses"),
         Event::SaveFailed { message, .. } | Event::ReadersFailed { message } | Event::CommitFailed { message, .. } => {
             tracing::warn!(message, "the store failed");
         }

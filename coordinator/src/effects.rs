@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
+use stedi_endpoint::log::chain;
 use stedi_job::Epoch;
 use stedi_job::event::{CommitFailure, Event};
 use stedi_job::progress::{CommitInput, ProgressRecord, progress_path};
@@ -17,7 +18,7 @@ use stedi_lake::options::TableOptions;
 use stedi_lake::report::RunSummary;
 use stedi_lake::{RunId, layout};
 use stedi_run::{Curated, Inputs, Mode, Run, RunError, RunReport, clean_up};
-use stedi_store::{CommitError, CommitLog, Lake, StoreError, fault};
+use stedi_store::{CommitError, CommitLog, ErrorClass, Lake, StoreError, fault};
 use tokio::sync::mpsc;
 
 use crate::{epoch, plan};
@@ -43,6 +44,15 @@ impl Effects {
     fn tell(&self, event: Event) {
         // the loop is gone only when the run is over
         let _ = self.events.send(event);
+    }
+
+    /// Tells of a write that failed: with `again`, unless it would fail again.
+    fn tell_failed(&self, error: &StoreError, again: impl FnOnce(String) -> Event) {
+        let message = chain(error);
+        self.tell(match error.class() {
+            ErrorClass::Permanent => Event::StoreRefused { message },
+            _ => again(message),
+        });
     }
 
     /// Whether this coordinator may still write; tells the job if not.
@@ -100,7 +110,7 @@ impl Effects {
             match effects.try_save(&record).await {
                 Ok(true) => effects.tell(Event::Saved { number }),
                 Ok(false) => {}
-                Err(error) => effects.tell(Event::SaveFailed { number, message: error.to_string() }),
+                Err(error) => effects.tell_failed(&error, |message| Event::SaveFailed { number, message }),
             }
         });
     }
@@ -125,7 +135,7 @@ impl Effects {
                     fault::point("readers_written");
                     effects.tell(Event::ReadersWritten);
                 }
-                Err(error) => effects.tell(Event::ReadersFailed { message: error.to_string() }),
+                Err(error) => effects.tell_failed(&error, |message| Event::ReadersFailed { message }),
             }
         });
     }
@@ -140,12 +150,16 @@ impl Effects {
                 Ok(false) => {}
                 Err(error) => {
                     let failure = match &error {
+                        // the log says that nothing was committed, or it was not even tried
+                        RunError::Store(error) | RunError::Commit(CommitError::Store(error)) => {
+                            let again = |message| Event::CommitFailed { failure: CommitFailure::Store, message };
+                            return effects.tell_failed(error, again);
+                        }
                         RunError::Commit(CommitError::Conflict { .. }) => CommitFailure::Conflict,
                         RunError::Violation(_) => CommitFailure::Invariant,
                         _ => CommitFailure::Store,
                     };
-                    let message = stedi_endpoint::log::chain(&error);
-                    effects.tell(Event::CommitFailed { failure, message });
+                    effects.tell(Event::CommitFailed { failure, message: chain(&error) });
                 }
             }
         });

@@ -45,7 +45,11 @@ impl Metrics {
         all.register("tasks", "Tasks of the plan", self.tasks.clone());
         all.register("tasks_done", "Tasks whose outputs are saved or about to be", self.saved.clone());
         all.register("saves", "Progress records", self.saves.clone());
-        all.register("store_failures", "Writes that failed and are tried again", self.store_failures.clone());
+        all.register(
+            "store_failures",
+            "Writes that failed, and but for the last are tried again",
+            self.store_failures.clone(),
+        );
         all.register("workers", "Workers with an open stream", self.workers.clone());
         all
     }
@@ -65,7 +69,10 @@ impl Metrics {
             }
             Event::TaskFailed { lease, class, .. } => self.failed(lease.attempt.task.stage, *class),
             Event::TaskReturned { lease, .. } => self.failed(lease.attempt.task.stage, FailureClass::Preempted),
-            Event::SaveFailed { .. } | Event::ReadersFailed { .. } | Event::CommitFailed { .. } => {
+            Event::SaveFailed { .. }
+            | Event::ReadersFailed { .. }
+            | Event::CommitFailed { .. }
+            | Event::StoreRefused { .. } => {
                 self.store_failures.inc();
             }
             _ => {}

@@ -124,6 +124,23 @@ fn a_worker_that_is_told_to_stop_hands_back_what_it_has() {
 }
 
 #[test]
+fn a_worker_of_another_version_is_sent_away_and_the_run_goes_on() {
+    let scene = Scene::with_landing(9);
+    let expected = embedded(&scene, &[]);
+    let cluster = Cluster::new(&scene);
+    let coordinator = cluster.coordinator(&[]);
+    let other = cluster.worker_with_fault("version:9.8.7").output();
+    assert_code(&other, 76);
+    for said in ["refused by the coordinator", "9.8.7", env!("CARGO_PKG_VERSION"), "use the same version"] {
+        assert!(stderr(&other).contains(said), "no {said}: {}", stderr(&other));
+    }
+    let worker = cluster.worker();
+    assert_code(&coordinator.output(), 0);
+    assert_code(&worker.output(), 0);
+    assert!(scene.published().as_ref() == Some(&expected));
+}
+
+#[test]
 fn without_a_coordinator_a_worker_gives_up_and_the_other_way_round() {
     let scene = Scene::with_landing(3);
     let cluster = Cluster::new(&scene);

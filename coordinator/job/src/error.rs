@@ -8,10 +8,12 @@ use crate::task::{FailureClass, TaskId};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JobError {
     /// A task failed in a way that no retry changes.
-    #[error("{task} failed: {message}")]
+    #[error("{task} failed on {worker}: {message}")]
     Task {
         /// The task.
         task: TaskId,
+        /// Name of the worker: it may be that machine's clock or credentials.
+        worker: String,
         /// [`FailureClass::BadInput`] or [`FailureClass::Permanent`].
         class: FailureClass,
         /// The error's text.
@@ -91,6 +93,12 @@ pub enum JobError {
         /// How often.
         failures: u32,
         /// The error's text.
+        message: String,
+    },
+    /// The store will not do what it was asked, however often.
+    #[error("the store refused the coordinator; what is done is kept: {message}")]
+    Refused {
+        /// The error's text; it says the way out.
         message: String,
     },
     /// Another run has committed.

@@ -156,6 +156,11 @@ pub enum Event {
         /// The error's text.
         message: String,
     },
+    /// The store has refused one of these writes, and will again: no permission, or credentials that have expired.
+    StoreRefused {
+        /// The error's text.
+        message: String,
+    },
     /// Another coordinator has taken a later epoch of this run.
     Fenced {
         /// That epoch.

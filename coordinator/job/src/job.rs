@@ -10,6 +10,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use stedi_lake::LandingTable;
+
 use crate::clock::Clock;
 use crate::config::JobConfig;
 use crate::error::{JobError, WorkerLoss};
@@ -149,6 +151,12 @@ impl Job {
                 Ok(())
             }
             Event::CommitFailed { failure, message } => self.commit_failed(failure, message, actions),
+            Event::StoreRefused { .. } if self.stopping => {
+                // what is not saved is done again by whoever resumes the run
+                self.end(EndReason::Stopped, actions);
+                Ok(())
+            }
+            Event::StoreRefused { message } => Err(JobError::Refused { message }),
             Event::Fenced { by } if by > self.epoch => Err(JobError::Fenced { by: by.0 }),
             Event::Fenced { .. } => Ok(()),
             Event::Tick => self.tick(actions),

@@ -1,5 +1,6 @@
 //! A coordinator and workers, as processes, over a lake in S3 that fails.
 
+mod bad;
 mod bucket;
 mod chaos;
 #[path = "../cluster/cluster.rs"]

@@ -3,6 +3,8 @@
 //! `STEDI_FAULT=<point>[:n][:stop]` kills the process with SIGKILL at the n-th passage of the point (1 by default), as a
 //! crash would; `:stop` sends SIGSTOP instead, so that the test can change the world and let it go on. Without the
 //! variable a point costs one load.
+//!
+//! `STEDI_FAULT=version:<version>` lets a worker say that it is of another version, see [`version`].
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,6 +53,12 @@ pub fn point(name: &str) {
 /// Passes the fault point `<stage>_<moment>` of a task; the moment is `begun` or `done`.
 pub fn task_point(stage: &str, moment: &str) {
     pass(&[stage, "_", moment]);
+}
+
+/// The version that this process says it is of: `own`, unless a test wants to see what becomes of another one.
+pub fn version(own: &str) -> String {
+    let fault = std::env::var("STEDI_FAULT").unwrap_or_default();
+    fault.strip_prefix("version:").unwrap_or(own).to_owned()
 }
 
 /// Passes the fault point of the name that `words` make.

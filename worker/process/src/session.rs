@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use stedi_job::event::Lease;
 use stedi_job::task::FailureClass;
 use stedi_proto::{DismissReason, FromWorker, PROTOCOL_VERSION, Register, Registered, ToWorker, WireError, wire};
+use stedi_worker::fault;
 use stedi_worker::task::Executor;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -110,7 +111,7 @@ async fn serve(worker: &mut Worker) -> Result<Infallible, End> {
 async fn register(worker: &mut Worker) -> Result<(Stream, Registered, Arc<Executor>), End> {
     let register = Register {
         protocol_version: PROTOCOL_VERSION,
-        build_version: env!("CARGO_PKG_VERSION").to_owned(),
+        build_version: fault::version(env!("CARGO_PKG_VERSION")),
         worker: worker.name.clone(),
         slots: u32::try_from(worker.slots).unwrap_or(u32::MAX),
         memory_bytes: worker.memory_bytes,

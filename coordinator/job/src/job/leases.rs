@@ -128,12 +128,14 @@ impl Job {
     /// A held lease has failed: whether and how its task is tried again. Nothing, if it is not held.
     pub(super) fn fail(&mut self, attempt: AttemptId, class: FailureClass, message: &str) -> Result<(), JobError> {
         let Some(held) = self.held.get(&attempt) else { return Ok(()) };
-        let memory_bytes = self.workers.get(held.worker).map_or(0, |worker| worker.capacity.memory_bytes);
+        let worker = self.workers.get(held.worker);
+        let memory_bytes = worker.map_or(0, |worker| worker.capacity.memory_bytes);
+        let worker = worker.map_or_else(|| held.worker.to_string(), |worker| worker.name.clone());
         let task = attempt.task;
         self.give_up(attempt);
         self.note(task.stage, |effort| *effort.failures.entry(class).or_default() += 1);
         let Remedy::Retry { counts, backoff } = remedy(class) else {
-            return Err(JobError::Task { task, class, message: message.to_owned() });
+            return Err(JobError::Task { task, worker, class, message: message.to_owned() });
         };
         let state = self.tasks.task_mut(task.index);
         // while another attempt runs, the task is not lost yet

@@ -209,6 +209,7 @@ impl Script {
                 };
                 Event::CommitFailed { failure, message: rest(2) }
             }
+            "refused" => Event::StoreRefused { message: rest(1) },
             "fenced" => Event::Fenced { by: Epoch(words[1].parse().expect("an epoch")) },
             "stop" => Event::Stop,
             "tick" => Event::Tick,

@@ -101,7 +101,10 @@ impl Faults {
             JobError::Conflict { .. } => self.conflict,
             JobError::Store { .. } => self.store_fails + self.store_lies + self.store_silent > 0,
             JobError::Fenced { .. } => self.two_coordinators > 0,
-            JobError::Deadline { .. } | JobError::BadRecords { .. } | JobError::Invariant { .. } => false,
+            JobError::Deadline { .. }
+            | JobError::BadRecords { .. }
+            | JobError::Refused { .. }
+            | JobError::Invariant { .. } => false,
         }
     }
 }
