@@ -10,9 +10,21 @@ mod scene;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
+use std::path::Path;
+use std::time::Duration;
+
 use cluster::{Cluster, Process, free_port};
 use rustix::process::Signal;
 use scene::{Scene, assert_code, stderr};
+use stedi_endpoint::tls::COORDINATOR_NAME;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
 /// The status line and the body of `GET path`.
 fn get(port: u16, path: &str) -> (String, String) {
@@ -100,4 +112,92 @@ fn both_processes_tell_how_they_are() {
     assert_eq!(get(http_of_worker, "/healthz").0, ok);
     worker.signal(Signal::TERM);
     assert_code(&worker.output(), 143);
+}
+
+/// What a worker has to show of the files in `dir`.
+fn worker_tls(dir: &Path) -> ClientTlsConfig {
+    let read = |name| std::fs::read(dir.join(name)).expect("the coordinator has written it");
+    ClientTlsConfig::new()
+        .domain_name(COORDINATOR_NAME)
+        .ca_certificate(Certificate::from_pem(read("ca.pem")))
+        .identity(Identity::from_pem(read("worker.pem"), read("worker-key.pem")))
+}
+
+/// Connects as soon as somebody listens, which the coordinator does once it has its run.
+async fn connect(endpoint: &Endpoint) -> Channel {
+    for _ in 0..200 {
+        if let Ok(channel) = endpoint.connect().await {
+            return channel;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    unreachable!("nobody listens at {}", endpoint.uri())
+}
+
+/// Asks for the health of a service.
+async fn health(channel: Channel, service: &str) -> Result<ServingStatus, tonic::Code> {
+    let request = HealthCheckRequest { service: service.to_owned() };
+    let answer = HealthClient::new(channel).check(request).await;
+    answer.map(|answer| answer.into_inner().status()).map_err(|status| status.code())
+}
+
+/// Sends one request to the reflection service.
+async fn reflect(channel: Channel, request: MessageRequest) -> MessageResponse {
+    let request = ServerReflectionRequest { host: String::new(), message_request: Some(request) };
+    let mut answers = ServerReflectionClient::new(channel)
+        .server_reflection_info(tokio_stream::once(request))
+        .await
+        .expect("it is served")
+        .into_inner();
+    let answer = answers.message().await.expect("it answers").expect("one answer a request");
+    answer.message_response.expect("one of the answers")
+}
+
+async fn assert_tells_of_itself(channel: Channel) {
+    for service in ["", "stedi.v1.Dispatch"] {
+        assert_eq!(health(channel.clone(), service).await, Ok(ServingStatus::Serving), "{service}");
+    }
+    assert_eq!(health(channel.clone(), "stedi.v1.Unheard").await, Err(tonic::Code::NotFound));
+    let listed = reflect(channel.clone(), MessageRequest::ListServices(String::new())).await;
+    let MessageResponse::ListServicesResponse(listed) = listed else { unreachable!("{listed:?}") };
+    let names: Vec<String> = listed.service.into_iter().map(|service| service.name).collect();
+    assert!(names.iter().any(|name| name == "stedi.v1.Dispatch"), "{names:?}");
+    let symbol = MessageRequest::FileContainingSymbol("stedi.v1.Dispatch".to_owned());
+    let file = reflect(channel, symbol).await;
+    let MessageResponse::FileDescriptorResponse(file) = file else { unreachable!("{file:?}") };
+    let names_messages = |bytes: &Vec<u8>| bytes.windows(9).any(|name| name == b"Heartbeat");
+    assert!(file.file_descriptor_proto.iter().any(names_messages), "the messages are described");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_coordinator_tells_grpc_tools_of_itself() {
+    let scene = Scene::with_landing(3);
+    let cluster = Cluster::new(&scene);
+    let coordinator = cluster.coordinator(&[]);
+    let url = format!("http://127.0.0.1:{}", cluster.port);
+    assert_tells_of_itself(connect(&Endpoint::from_shared(url).expect("a URL")).await).await;
+    drop(coordinator);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_tls_a_coordinator_tells_only_those_who_have_the_files_of_the_run() {
+    let scene = Scene::with_landing(3);
+    let cluster = Cluster::new(&scene);
+    let dir = scene.folder().join("tls");
+    let coordinator = cluster.coordinator(&["--tls-dir", dir.to_str().expect("UTF-8")]);
+    let url = format!("https://127.0.0.1:{}", cluster.port);
+    // the files are there before anybody listens
+    while !dir.join("worker-key.pem").exists() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let endpoint = |tls| Endpoint::from_shared(url.clone()).expect("a URL").tls_config(tls).expect("PEM files");
+    assert_tells_of_itself(connect(&endpoint(worker_tls(&dir))).await).await;
+    // who knows the CA but shows nothing gets no answer, whatever the handshake says
+    let ca = Certificate::from_pem(std::fs::read(dir.join("ca.pem")).expect("written"));
+    let nobody = endpoint(ClientTlsConfig::new().domain_name(COORDINATOR_NAME).ca_certificate(ca));
+    if let Ok(channel) = nobody.connect().await {
+        let answer = health(channel, "").await;
+        assert!(answer.is_err(), "{answer:?}");
+    }
+    drop(coordinator);
 }
