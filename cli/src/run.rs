@@ -11,13 +11,14 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use stedi_engine::directory::Directory;
-use stedi_engine::rows::Reading;
+use stedi_engine::rows::{Reading, StepReading};
 use stedi_engine::scan::ScanCounts;
-use stedi_job::report::StageReport;
-use stedi_job::task::{self as job, ObjectCounts};
+use stedi_job::progress::ShardSize;
+use stedi_job::report::{ShardReport, StageReport};
+use stedi_job::task::{self as job, ObjectCounts, TaskCost};
 use stedi_lake::LandingTable;
-use stedi_lake::report::RunSummary;
-use stedi_run::{Curated, Mode, Run, RunReport, StageClock, clean_up, unchanged};
+use stedi_lake::report::{RequestCounts, RunSummary};
+use stedi_run::{Curated, Mode, Run, RunReport, SoFar, StageClock, clean_up, unchanged};
 use stedi_store::{CommitLog, Lake, probe};
 use stedi_worker::join::{Join, join};
 use stedi_worker::memory::{self, MemoryPlan};
@@ -56,6 +57,7 @@ pub fn run(lake: &Lake, config: &RunConfig, progress: &Progress) -> Result<RunOu
         .build()
         .map_err(RunError::Runtime)?;
     let lake = &lake.on_runtime(runtime.handle());
+    let requests_before = lake.requests();
     let run = new_run_id()?;
     let current = runtime.block_on(CommitLog::new(lake).latest())?;
     runtime.block_on(probe(lake, run))?;
@@ -72,7 +74,7 @@ pub fn run(lake: &Lake, config: &RunConfig, progress: &Progress) -> Result<RunOu
     }
     let job = Job { run: Run { lake, id: run, inputs: &inputs, options: &options }, config, progress };
     let quarantine = QuarantineStore::new(lake, run);
-    let outcome = job.curate(&runtime, &quarantine).and_then(|(curated, stages)| {
+    let outcome = job.curate(&runtime, &quarantine).and_then(|(curated, stages, shards)| {
         progress.enter(Stage::Commit);
         let seq = current.as_ref().map_or(1, |c| c.seq + 1);
         let record = runtime.block_on(job.run.prepare(curated, seq))?;
@@ -80,7 +82,10 @@ pub fn run(lake: &Lake, config: &RunConfig, progress: &Progress) -> Result<RunOu
             return Err(WorkError::Cancelled.into());
         }
         let summary = runtime.block_on(job.run.commit(&record, started))?;
-        let report = RunReport::new(summary.clone(), Mode::Embedded, stages, None);
+        let mut in_stages = RequestCounts::default();
+        stages.iter().for_each(|stage| in_stages.add(&stage.cost.requests));
+        let beside = lake.requests().since(&requests_before).since(&in_stages);
+        let report = RunReport::new(summary.clone(), Mode::Embedded, stages, shards, beside);
         runtime.block_on(job.run.report(&report));
         Ok(summary)
     });
@@ -103,12 +108,12 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Executes the stages; what they produced and what they took.
+    /// Executes the stages; what they produced, what they took, and how rows fell into shards.
     fn curate(
         &self,
         runtime: &tokio::runtime::Runtime,
         quarantine: &QuarantineStore<'_>,
-    ) -> Result<(Curated, Vec<StageReport>), RunError> {
+    ) -> Result<(Curated, Vec<StageReport>, ShardReport), RunError> {
         let config = self.config;
         let wanted = config.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
         let threads = memory::threads(config.memory_bytes, wanted);
@@ -125,7 +130,7 @@ impl Job<'_> {
             threads,
         };
         let mut counts = BTreeMap::new();
-        let mut clock = StageClock::default();
+        let mut clock = StageClock::new(self.so_far(None));
 
         self.progress.enter(Stage::Customers);
         let splits = plan(LandingTable::Customer)?;
@@ -133,7 +138,7 @@ impl Job<'_> {
         let (trusted, customer_counts) =
             customers::trusted(&customer_scan, self.run.options.consent, self.config.memory_bytes)?;
         let directory = Directory::new(trusted, self.run.options.shards, self.run.options.match_mode);
-        self.lap(&mut clock, job::Stage::Consent, &customer_counts);
+        self.lap(&mut clock, job::Stage::Consent, &customer_counts, None);
         counts.insert(LandingTable::Customer, numbered(&customer_counts));
         fault::point("after_customers");
 
@@ -149,7 +154,7 @@ impl Job<'_> {
         let splits = plan(LandingTable::Accelerometer)?;
         let (has_reading, reading_counts) =
             scan::readings(&scan(LandingTable::Accelerometer, &splits), &directory, &shuffle, memory.chunk_rows)?;
-        self.lap(&mut clock, job::Stage::ScanAccelerometer, &reading_counts);
+        self.lap(&mut clock, job::Stage::ScanAccelerometer, &reading_counts, Some(&scratch));
         counts.insert(LandingTable::Accelerometer, numbered(&reading_counts));
         shuffle.check().map_err(WorkError::Scratch)?;
         fault::point("after_accelerometer");
@@ -159,12 +164,13 @@ impl Job<'_> {
         let splits = plan(LandingTable::StepTrainer)?;
         let step_scan = scan(LandingTable::StepTrainer, &splits);
         let step_counts = scan::steps(&step_scan, &directory, &curated_serials, &shuffle, memory.chunk_rows)?;
-        self.lap(&mut clock, job::Stage::ScanStepTrainer, &step_counts);
+        self.lap(&mut clock, job::Stage::ScanStepTrainer, &step_counts, Some(&scratch));
         counts.insert(LandingTable::StepTrainer, numbered(&step_counts));
         shuffle.check().map_err(WorkError::Scratch)?;
         fault::point("after_step_trainer");
         self.run.refuse_too_many_bad(&counts, config.max_bad_records, || quarantine.summary())?;
 
+        let shards = ShardReport::of(&shard_sizes(&shuffle));
         self.progress.enter(Stage::Join);
         let parts = LakeParts::new(self.run.lake, self.run.id);
         let pool = rayon::ThreadPoolBuilder::new()
@@ -184,17 +190,26 @@ impl Job<'_> {
         };
         join(&stage, &shuffle, &pool)?;
         let parts = parts.into_written();
-        let (bytes, rows) =
-            parts.iter().fold((0, 0), |(bytes, rows), (_, part)| (bytes + part.bytes, rows + part.rows));
-        clock.end(job::Stage::Join, 0, bytes, rows);
-        Ok((Curated { counts, parts }, clock.into_stages()))
+        let mut moved = TaskCost::default();
+        for (_, part) in &parts {
+            moved.written_bytes += part.bytes;
+            moved.rows += part.rows;
+        }
+        clock.end(job::Stage::Join, moved, self.so_far(Some(&scratch)));
+        Ok((Curated { counts, parts }, clock.into_stages(), shards))
     }
 
     /// A stage that reads landing is over.
-    fn lap(&self, clock: &mut StageClock, stage: job::Stage, counts: &[ScanCounts]) {
+    fn lap(&self, clock: &mut StageClock, stage: job::Stage, counts: &[ScanCounts], scratch: Option<&Scratch>) {
         let objects = stage.landing().map_or(&[][..], |table| self.run.inputs.objects(table));
         let rows = counts.iter().map(|c| c.kept + c.filtered + c.quarantined).sum();
-        clock.end(stage, objects.iter().map(|object| object.bytes).sum(), 0, rows);
+        let read_bytes = objects.iter().map(|object| object.bytes).sum();
+        clock.end(stage, TaskCost { read_bytes, rows, ..TaskCost::default() }, self.so_far(scratch));
+    }
+
+    /// What this process has come to.
+    fn so_far(&self, scratch: Option<&Scratch>) -> SoFar {
+        SoFar { spilled_bytes: scratch.map_or(0, Scratch::bytes_written), requests: self.run.lake.requests() }
     }
 
     fn scratch_folder(&self) -> PathBuf {
@@ -204,6 +219,16 @@ impl Job<'_> {
             .or_else(|| self.run.lake.local_folder().map(|folder| folder.join(stedi_lake::layout::STEDI)))
             .unwrap_or_else(std::env::temp_dir)
     }
+}
+
+/// Rows and bytes of each shard, in memory and spilled, as they are in memory.
+fn shard_sizes(shuffle: &ShuffleStore<'_>) -> Vec<ShardSize> {
+    let size = |shard| {
+        let (readings, steps) = shuffle.rows(shard);
+        let bytes = readings * size_of::<Reading>() + steps * size_of::<StepReading>();
+        ShardSize { bytes: bytes as u64, rows: (readings + steps) as u64 }
+    };
+    (0..shuffle.shards()).map(size).collect()
 }
 
 /// Counts of objects in the order of the inputs, as the ledger takes them.

@@ -172,6 +172,7 @@ fn what_could_not_be_read_is_told_with_object_reason_and_place() {
     let refused = scene.run(&["--max-bad-records", "1", "--force"]);
     assert_code(&refused, 3);
     assert!(stderr(&refused).contains("step_trainer_landing: "), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains(".json: ") && stderr(&refused).contains("the first one at byte "));
 }
 
 #[test]
@@ -180,7 +181,18 @@ fn plan_changes_nothing_and_says_what_a_run_would_do() {
     let files = scene.files();
     let plan = json(&scene.stedi("plan", &["--json"]));
     assert_eq!((&plan["unchanged"], &plan["landing"]["customer_landing"]["objects"]), (&false.into(), &1.into()));
-    assert_code(&scene.stedi("plan", &[]), 0);
+    let tasks = plan["tasks"].as_array().unwrap();
+    let stages: Vec<_> =
+        tasks.iter().map(|of| (of["stage"].as_str().unwrap(), of["tasks"].as_u64().unwrap())).collect();
+    let shards = plan["shards"].as_u64().unwrap();
+    let wanted = [("consent", 1), ("scan-accelerometer", 1), ("scan-step-trainer", 1), ("join", shards + 1)];
+    assert_eq!(stages, wanted);
+    assert_eq!(tasks[1]["task_bytes"]["max"], plan["landing"]["accelerometer_landing"]["bytes"]);
+    assert_eq!(tasks[1]["splits"], plan["landing"]["accelerometer_landing"]["objects"]);
+    assert!(tasks[3]["task_bytes"].is_null(), "{plan}");
+    let shown = scene.stedi("plan", &[]);
+    assert_code(&shown, 0);
+    assert!(stdout(&shown).contains("scan-step-trainer") && stdout(&shown).contains("median"), "{}", stdout(&shown));
     assert!(scene.files() == files, "a plan changed the lake");
     assert_code(&scene.run(&[]), 0);
     assert!(stdout(&scene.stedi("plan", &[])).contains("nothing to do"));

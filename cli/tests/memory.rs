@@ -52,4 +52,8 @@ fn one_device_with_half_of_all_readings_fits_in_little_memory() {
         assert_eq!(rows, [all, 2 * half, all, 2 * pairs, 2 * pairs]);
     }
     assert_code(&scene.stedi("verify", &[]), 0);
+    let report: serde_json::Value =
+        serde_json::from_slice(&scene.stedi("report", &["--json"]).stdout).expect("a report");
+    let spilled: u64 = (0..4).filter_map(|stage| report["stages"][stage]["cost"]["spilled_bytes"].as_u64()).sum();
+    assert!(spilled > u64::from(HALF) * 10, "the report tells of {spilled} spilled bytes");
 }

@@ -63,7 +63,7 @@ impl Drive {
             if let Event::WorkerGone { worker, .. } = &event {
                 workers.outboxes.remove(worker);
             }
-            let now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let now_ms = self.now_ms();
             let mut end = None;
             for action in self.job.handle_event(now_ms, event) {
                 self.metrics.action(&action);
@@ -78,6 +78,30 @@ impl Drive {
                 return reason;
             }
         }
+    }
+
+    /// Waits for what is done after the end, and meanwhile tells workers that come, or still speak, how the run ended. One
+    /// that comes when this process is gone cannot know it: it waits for its `--coordinator-deadline`.
+    pub(crate) async fn say_goodbye<T>(&mut self, last: impl Future<Output = T>) -> T {
+        let mut last = std::pin::pin!(last);
+        let mut late = Workers::default();
+        let mut tick = tokio::time::interval(TICK);
+        loop {
+            self.health.beat();
+            let event = tokio::select! {
+                done = &mut last => return done,
+                Some(input) = self.inputs.recv() => late.take(input),
+                _ = tick.tick() => continue,
+            };
+            let now_ms = self.now_ms();
+            for action in self.job.handle_event(now_ms, event) {
+                self.perform(action, &mut late);
+            }
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     fn perform(&self, action: Action, workers: &mut Workers) {

@@ -188,7 +188,7 @@ impl Effects {
     pub(crate) async fn finish(&self, stages: Vec<StageReport>, shards: ShardReport) -> Option<RunSummary> {
         let summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let run = Run { lake: &self.lake, id: self.run, inputs: &self.inputs, options: &self.options };
-        run.report(&RunReport::new(summary.clone(), Mode::Distributed, stages, Some(shards))).await;
+        run.report(&RunReport::new(summary.clone(), Mode::Distributed, stages, shards, self.lake.requests())).await;
         self.clean_up().await;
         Some(summary)
     }

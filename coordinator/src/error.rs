@@ -26,8 +26,6 @@ pub(crate) enum ServeError {
     ClearText(#[from] ClearTextError),
     #[error(transparent)]
     Tls(#[from] TlsError),
-    #[error("the TLS files cannot be used: are they PEM, and does the key belong to the certificate?")]
-    TlsFiles(#[source] tonic::transport::Error),
     #[error(transparent)]
     Http(#[from] HttpError),
     #[error("failed to listen on {address} (--listen): choose another address")]

@@ -1,25 +1,20 @@
 //! What is to be done: the lake's unfinished run if it is the same one, or a new one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use stedi_engine::decode::{self, Layout};
 use stedi_job::RunPlan;
-use stedi_job::plan::{PlanObject, TASK_BYTES};
 use stedi_job::progress::{ProgressRecord, progress_dir};
 use stedi_job::task::RunContext;
 use stedi_lake::commit::{CommitRecord, FORMAT_VERSION};
 use stedi_lake::options::TableOptions;
-use stedi_lake::{LandingTable, RunId, layout};
-use stedi_run::{Inputs, new_run_id};
-use stedi_store::{CommitLog, Lake, LandingObject, PutNew};
-use stedi_worker::read::{Compression, LandingReader, ReadError, compression};
+use stedi_lake::{RunId, layout};
+use stedi_run::{Inputs, new_run_id, run_plan};
+use stedi_store::{CommitLog, Lake, PutNew};
+use stedi_worker::read::LandingReader;
 
 use crate::error::ServeError;
-
-/// Landing objects that are looked into at once.
-const SNIFFERS: usize = 16;
 
 /// What makes two runs the same: whoever finds a plan with this header for what it was told may resume it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,62 +88,16 @@ pub(crate) async fn make(lake: &Lake, inputs: &Inputs, header: Header) -> Result
         options: header.options.clone(),
         slice_bytes: header.slice_bytes,
     };
-    let mut landing = BTreeMap::new();
-    for table in LandingTable::ALL {
-        let splittable = splittable(inputs.objects(table)).await?;
-        let planned = inputs.objects(table).iter().zip(splittable).map(|(object, splittable)| PlanObject {
-            key: object.key.as_str().into(),
-            etag: object.etag.as_str().into(),
-            bytes: object.bytes,
-            splittable,
-        });
-        landing.insert(table, planned.collect());
-    }
-    let plan = RunPlan::new(context, landing);
+    let inputs = inputs.clone();
+    let reader = LandingReader::new(tokio::runtime::Handle::current());
+    let planned = tokio::task::spawn_blocking(move || run_plan(&inputs, context, &reader)).await;
+    let plan = planned.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
     let run = plan.context.run_id;
     let stored = Stored { header, plan };
     let text = Bytes::from(serde_json::to_vec(&stored).map_err(ServeError::Encode)?);
     // of another one nobody knows the id, so what exists was written by a first try whose reply was lost
     let (PutNew::Created | PutNew::Exists) = lake.put_new(&path(run), text).await?;
     Ok(stored.plan)
-}
-
-/// Which objects can be read from the middle. Large ones are looked into.
-async fn splittable(objects: &[LandingObject]) -> Result<Vec<bool>, ServeError> {
-    let reader = LandingReader::new(tokio::runtime::Handle::current());
-    let objects = objects.to_vec();
-    let looked = tokio::task::spawn_blocking(move || {
-        std::thread::scope(|scope| {
-            let chunks = objects.chunks(objects.len().div_ceil(SNIFFERS).max(1));
-            let threads: Vec<_> = chunks
-                .map(|chunk| {
-                    let reader = &reader;
-                    scope.spawn(move || chunk.iter().map(|object| is_splittable(reader, object)).collect())
-                })
-                .collect();
-            let mut found = Vec::with_capacity(objects.len());
-            for thread in threads {
-                let of_chunk: Result<Vec<bool>, ReadError> = match thread.join() {
-                    Ok(of_chunk) => of_chunk,
-                    Err(panic) => std::panic::resume_unwind(panic),
-                };
-                found.extend(of_chunk?);
-            }
-            Ok(found)
-        })
-    });
-    match looked.await {
-        Ok(found) => found.map_err(ServeError::Landing),
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
-}
-
-fn is_splittable(reader: &LandingReader, object: &LandingObject) -> Result<bool, ReadError> {
-    if object.bytes <= TASK_BYTES {
-        return Ok(false);
-    }
-    let start = reader.start(object)?;
-    Ok(compression(&start) == Compression::None && decode::sniff(&start) == Layout::Lines)
 }
 
 /// What earlier coordinators of the run have saved. To be called when this one has its epoch: they save no more then, or

@@ -1,23 +1,20 @@
 //! One run, from opening the lake to the commit.
 
-use std::mem;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use stedi_endpoint::{Health, address, http};
-use stedi_engine::rows::Reading;
+use stedi_endpoint::{Health, TlsError, address, http};
 use stedi_job::event::EndReason;
-use stedi_job::task::Stage;
+use stedi_job::task::{RejectCount, Stage};
 use stedi_job::{Epoch, Job, JobConfig, JobError, Progress, RunPlan};
-use stedi_lake::options::TableOptions;
+use stedi_lake::LandingTable;
 use stedi_lake::report::RunSummary;
 use stedi_proto::wire::dispatch_server::DispatchServer;
 use stedi_proto::{DESCRIPTORS, Registered, TO_COORDINATOR_BYTES_MAX, TO_WORKER_BYTES_MAX};
-use stedi_run::{Inputs, RunConfig, RunError, clean_up, new_run_id, unchanged};
+use stedi_run::{Inputs, clean_up, new_run_id, slice_bytes, unchanged};
 use stedi_store::{CommitLog, Lake, fault, probe};
-use stedi_worker::WorkError;
-use stedi_worker::memory::{self, MemoryPlan};
+use stedi_worker::quarantine::RejectPlace;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -41,6 +38,9 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// How long dismissed workers may take to hang up.
 const GOODBYE: Duration = Duration::from_secs(3);
+
+/// Objects and reasons of bad records that are logged.
+const REJECTS_TOLD: usize = 20;
 
 /// A run that is planned and belongs to this coordinator.
 struct Planned {
@@ -154,16 +154,6 @@ async fn resume(lake: &Lake, header: &plan::Header, holder: &str) -> Result<Opti
     Ok(Some((plan, epoch)))
 }
 
-/// Memory of the rows that one join holds at once: that of a run in one process with these options, so that both write
-/// the same bytes.
-fn slice_bytes(config: &RunConfig, options: &TableOptions) -> Result<u64, RunError> {
-    let wanted = config.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
-    let threads = memory::threads(config.memory_bytes, wanted);
-    let memory = MemoryPlan::new(config.memory_bytes, threads, options.shards, mem::size_of::<Reading>(), 0)
-        .map_err(WorkError::Memory)?;
-    Ok(memory.slice_bytes as u64)
-}
-
 /// Serves workers until the job ends.
 async fn run(
     args: &RunCommand,
@@ -193,16 +183,35 @@ async fn run(
         Drive { job, effects: Arc::clone(&effects), inputs, written, stop, health: health.clone(), metrics, started };
     let reason = drive.drive_to_end().instrument(tracing::info_span!("run", id = %effects.run)).await;
     health.set_ready(false);
-    server.end().await;
-    match reason {
-        EndReason::Committed { seq } => {
-            tracing::info!(run = %effects.run, commit = seq, "committed");
-            let progress = drive.job.progress();
-            let summary = effects.finish(progress.stage_reports(), progress.shard_report()).await;
-            Ok(summary.expect("whoever says that it is committed has left a summary"))
-        }
-        EndReason::Stopped => Err(ServeError::Stopped),
-        EndReason::Failed(error) => Err(failed(&effects, error).await.into()),
+    tell_rejects(&drive.job);
+    let (stages, shards) = (drive.job.progress().stage_reports(), drive.job.progress().shard_report());
+    let last = async {
+        let outcome = match reason {
+            EndReason::Committed { seq } => {
+                tracing::info!(run = %effects.run, commit = seq, "committed");
+                let summary = effects.finish(stages, shards).await;
+                Ok(summary.expect("whoever says that it is committed has left a summary"))
+            }
+            EndReason::Stopped => Err(ServeError::Stopped),
+            EndReason::Failed(error) => Err(failed(&effects, error).await.into()),
+        };
+        server.end().await;
+        outcome
+    };
+    drive.say_goodbye(last).await
+}
+
+/// Says which records could not be read: where and why, not what is in them.
+fn tell_rejects(job: &Job) {
+    let place = |(table, object, reject): (LandingTable, &str, RejectCount)| {
+        let RejectCount { reason, records, first_offset, .. } = reject;
+        RejectPlace { table, object: object.to_owned(), reason, records, first_offset }
+    };
+    for rejects in job.rejects().take(REJECTS_TOLD).map(place) {
+        tracing::warn!(table = rejects.table.name(), "cannot be read: {rejects}");
+    }
+    if let Some(more) = job.rejects().count().checked_sub(REJECTS_TOLD).filter(|more| *more > 0) {
+        tracing::warn!("and records for {more} more reasons and objects: see the run's quarantine");
     }
 }
 
@@ -270,7 +279,7 @@ async fn start_server(
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .tcp_nodelay(true);
     if let Some(tls) = tls {
-        server = server.tls_config(tls).map_err(ServeError::TlsFiles)?;
+        server = server.tls_config(tls).map_err(TlsError::Unusable)?;
     }
     let routes = server.add_service(dispatch).add_service(health).add_service(reflection);
     let (shutdown, ended) = oneshot::channel::<()>();

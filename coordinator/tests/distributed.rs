@@ -42,6 +42,11 @@ fn any_number_of_workers_writes_what_one_process_writes() {
         assert_eq!(summary["landing"]["step_trainer_landing"]["rows"], 1200);
         assert_code(&scene.stedi("verify", &[]), 0);
         let report = json(&scene.stedi("report", &["--json"]));
+        let planned = json(&scene.stedi("plan", &["--json", "--shards", "3"]));
+        for (planned, done) in planned["tasks"].as_array().into_iter().zip(report["stages"].as_array()) {
+            let of = |stages: &[Value]| stages.iter().map(|of| of["tasks"].clone()).collect::<Vec<_>>();
+            assert_eq!(of(planned), of(done), "what was planned is what was done");
+        }
         assert_eq!(report["mode"], "distributed");
         assert_eq!(report["stages"][3]["tasks"], 4, "three shards and the customers");
         assert_eq!(report["shards"]["shards"], 3);
@@ -75,7 +80,15 @@ fn too_many_bad_records_end_a_run_with_its_quarantine_kept() {
     let worker = cluster.worker();
     let output = output.output();
     assert_code(&output, 3);
-    assert!(stderr(&output).contains("--max-bad-records"), "{}", stderr(&output));
+    let text = stderr(&output);
+    for said in [
+        "--max-bad-records",
+        "accelerometer/landing/bad.json: 1 record, the first one at byte 0: timestamp is missing",
+        "accelerometer/landing/bad.json: 1 record, the first one at byte 26: ",
+    ] {
+        assert!(text.contains(said), "no {said}: {text}");
+    }
+    assert!(!text.contains("example.com"), "a record is in the log: {text}");
     assert_code(&worker.output(), 0);
     assert!(scene.commit().is_none());
     let left: Vec<String> = scene.files().into_keys().filter(|path| !path.contains("/landing/")).collect();

@@ -40,6 +40,49 @@ impl LandingCounts {
     }
 }
 
+/// Requests to an object store, by what they cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestCounts {
+    /// Reads of objects.
+    pub get: u64,
+    /// Questions about objects.
+    pub head: u64,
+    /// Writes: objects, and the beginnings, parts and ends of uploads.
+    pub put: u64,
+    /// Pages of listings.
+    pub list: u64,
+    /// Deletions, and uploads given up; S3 does not charge for them.
+    pub delete: u64,
+}
+
+impl RequestCounts {
+    /// Adds the counts of `other`.
+    pub fn add(&mut self, other: &Self) {
+        self.get = self.get.saturating_add(other.get);
+        self.head = self.head.saturating_add(other.head);
+        self.put = self.put.saturating_add(other.put);
+        self.list = self.list.saturating_add(other.list);
+        self.delete = self.delete.saturating_add(other.delete);
+    }
+
+    /// What was counted since the counts were `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            get: self.get.saturating_sub(earlier.get),
+            head: self.head.saturating_sub(earlier.head),
+            put: self.put.saturating_sub(earlier.put),
+            list: self.list.saturating_sub(earlier.list),
+            delete: self.delete.saturating_sub(earlier.delete),
+        }
+    }
+
+    /// Whether there was none.
+    pub fn is_zero(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// One line of a run's ledger: a landing object and what became of its records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerEntry {

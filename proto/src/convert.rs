@@ -105,7 +105,7 @@ impl TryFrom<wire::WorkerMessage> for FromWorker {
             Message::Done(done) => Self::Done {
                 lease: required(done.lease, "done.lease")?,
                 output: required(done.output, "done.output")?,
-                cost: done.cost.ok_or(WireError::Missing("done.cost"))?.into(),
+                cost: required(done.cost, "done.cost")?,
             },
             Message::Failed(failed) => Self::Failed {
                 lease: required(failed.lease, "failed.lease")?,

@@ -19,7 +19,7 @@ pub mod wire {
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/dispatch.bin"));
 
 /// Version of the protocol: counts up with every change that an older peer would misunderstand.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// The largest message to a worker. A join task of 400,000 scan tasks' segments, 100 bytes each, needs 40 MiB; a consent
 /// task of a million objects 150 MiB.

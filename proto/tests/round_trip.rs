@@ -8,11 +8,12 @@ use proptest::prelude::*;
 use prost::Message as _;
 use stedi_job::event::{Epoch, Lease, RevokeReason};
 use stedi_job::task::{
-    AttemptId, FailureClass, ObjectCounts, ObjectSplit, RunContext, Segment, SegmentRef, Stage, TaskCost, TaskId,
-    TaskOutput, Work,
+    AttemptId, FailureClass, ObjectCounts, ObjectSplit, RejectCount, RunContext, Segment, SegmentRef, Stage, TaskCost,
+    TaskId, TaskOutput, Work,
 };
 use stedi_lake::commit::Part;
 use stedi_lake::options::{Compression, TableOptions};
+use stedi_lake::report::RequestCounts;
 use stedi_lake::{ConsentPolicy, CuratedTable, MatchMode, RunId};
 use stedi_proto::{DismissReason, FromWorker, Register, Registered, TO_WORKER_BYTES_MAX, ToWorker, WireError, wire};
 
@@ -82,31 +83,48 @@ fn work() -> impl Strategy<Value = Work> {
     ]
 }
 
+fn rejects() -> impl Strategy<Value = Vec<RejectCount>> {
+    let reject = (any::<u32>(), text(), any::<u64>(), any::<u64>());
+    let reject = reject.prop_map(|(object, reason, records, first_offset)| RejectCount {
+        object,
+        reason,
+        records,
+        first_offset,
+    });
+    vec(reject, 0..4)
+}
+
 fn output() -> impl Strategy<Value = TaskOutput> {
     let part = (proptest::sample::select(&CuratedTable::ALL[..]), text(), any::<u64>(), any::<u64>())
         .prop_map(|(table, path, rows, bytes)| (table, Part { path, rows, bytes }));
     prop_oneof![
-        (text(), any::<u32>(), any::<u64>(), counts()).prop_map(
-            |(directory, users, directory_memory_bytes, counts)| TaskOutput::Consent {
+        (text(), any::<u32>(), any::<u64>(), counts(), rejects()).prop_map(
+            |(directory, users, directory_memory_bytes, counts, rejects)| TaskOutput::Consent {
                 directory,
                 users,
                 directory_memory_bytes,
-                counts
+                counts,
+                rejects
             }
         ),
-        (option::of(text()), segments(), vec(any::<u32>(), 0..4), counts())
-            .prop_map(|(shuffle, segments, readers, counts)| TaskOutput::Scan { shuffle, segments, readers, counts }),
+        (option::of(text()), segments(), vec(any::<u32>(), 0..4), counts(), rejects()).prop_map(
+            |(shuffle, segments, readers, counts, rejects)| TaskOutput::Scan {
+                shuffle,
+                segments,
+                readers,
+                counts,
+                rejects
+            }
+        ),
         vec(part, 0..4).prop_map(TaskOutput::Parts),
     ]
 }
 
 fn cost() -> impl Strategy<Value = TaskCost> {
-    any::<[u64; 5]>().prop_map(|[wall_ms, cpu_ms, read_bytes, written_bytes, rows]| TaskCost {
-        wall_ms,
-        cpu_ms,
-        read_bytes,
-        written_bytes,
-        rows,
+    any::<([u64; 6], [u64; 5])>().prop_map(|(numbers, [get, head, put, list, delete])| {
+        let [wall_ms, cpu_ms, read_bytes, written_bytes, rows, spilled_bytes] = numbers;
+        let requests = RequestCounts { get, head, put, list, delete };
+        TaskCost { wall_ms, cpu_ms, read_bytes, written_bytes, rows, spilled_bytes, requests }
     })
 }
 

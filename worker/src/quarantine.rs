@@ -1,6 +1,7 @@
 //! Records that cannot be read, kept as Parquet with all that is needed to find and mend them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,6 +24,9 @@ use crate::parts::Existing;
 /// A thread writes its rejects when it holds so many bytes of them.
 const FILE_BYTES: usize = 4 << 20;
 
+/// Objects and reasons for which a summary says where their records are.
+const PLACES_MAX: usize = 256;
+
 /// The quarantine of one run: files below [`layout::quarantine_path`].
 ///
 /// The files of a task are named by the task, like parts: however often it is attempted, it finds the same records in
@@ -37,7 +41,28 @@ pub struct QuarantineStore<'a> {
     task: Option<TaskId>,
     existing: Existing<'a>,
     files: Mutex<Vec<String>>,
-    reasons: Mutex<BTreeMap<(LandingTable, String), u64>>,
+    rejects: Mutex<Rejects>,
+}
+
+/// What was put so far.
+#[derive(Debug, Default)]
+struct Rejects {
+    reasons: BTreeMap<(LandingTable, String), u64>,
+    /// Of each object: how many for this reason, and where the first one starts.
+    places: BTreeMap<(LandingTable, String, String), (u64, u64)>,
+}
+
+impl Rejects {
+    fn put(&mut self, table: LandingTable, object: &str, reason: &str, offset: u64) {
+        *self.reasons.entry((table, reason.to_owned())).or_default() += 1;
+        let place = (table, object.to_owned(), reason.to_owned());
+        if self.places.len() >= PLACES_MAX && !self.places.contains_key(&place) {
+            return;
+        }
+        let (records, first_offset) = self.places.entry(place).or_insert((0, u64::MAX));
+        *records += 1;
+        *first_offset = offset.min(*first_offset);
+    }
 }
 
 /// What was quarantined, for people.
@@ -47,6 +72,31 @@ pub struct QuarantineSummary {
     pub files: Vec<String>,
     /// Records by landing table and reason.
     pub reasons: Vec<(LandingTable, String, u64)>,
+    /// The same by object, of the first few hundred objects and reasons.
+    pub places: Vec<RejectPlace>,
+}
+
+/// Records of one landing object that could not be read, for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RejectPlace {
+    /// The landing table.
+    pub table: LandingTable,
+    /// Key of the object.
+    pub object: String,
+    /// Why they could not be read.
+    pub reason: String,
+    /// How many they are.
+    pub records: u64,
+    /// Where the first one starts in the (decompressed) object.
+    pub first_offset: u64,
+}
+
+impl fmt::Display for RejectPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { object, reason, records, first_offset, .. } = self;
+        let records = if *records == 1 { "1 record".to_owned() } else { format!("{records} records") };
+        write!(f, "{object}: {records}, the first one at byte {first_offset}: {reason}")
+    }
 }
 
 impl<'a> QuarantineStore<'a> {
@@ -61,16 +111,21 @@ impl<'a> QuarantineStore<'a> {
     }
 
     fn named(lake: &'a Lake, run: RunId, task: Option<TaskId>, existing: Existing<'a>) -> Self {
-        Self { lake, run, task, existing, files: Mutex::default(), reasons: Mutex::default() }
+        Self { lake, run, task, existing, files: Mutex::default(), rejects: Mutex::default() }
     }
 
     /// What is in it so far.
     pub fn summary(&self) -> QuarantineSummary {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner).clone();
         files.sort_unstable();
-        let reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
-        let reasons = reasons.iter().map(|((table, reason), count)| (*table, reason.clone(), *count)).collect();
-        QuarantineSummary { files, reasons }
+        let rejects = self.rejects.lock().unwrap_or_else(PoisonError::into_inner);
+        let reasons = rejects.reasons.iter().map(|((table, reason), count)| (*table, reason.clone(), *count)).collect();
+        let place =
+            |((table, object, reason), (records, first_offset)): (&(LandingTable, String, String), &(u64, u64))| {
+                let (object, reason) = (object.clone(), reason.clone());
+                RejectPlace { table: *table, object, reason, records: *records, first_offset: *first_offset }
+            };
+        QuarantineSummary { files, reasons, places: rejects.places.iter().map(place).collect() }
     }
 
     /// Writes file `n` of a group.
@@ -154,9 +209,9 @@ impl<'a> QuarantineWriter<'a> {
         rows.reasons.append_value(reason);
         rows.raw.append_value(raw);
         rows.bytes += raw.len() + self.object.len() + 64;
-        let mut reasons = self.store.reasons.lock().unwrap_or_else(PoisonError::into_inner);
-        *reasons.entry((self.table, reason.to_owned())).or_default() += 1;
-        drop(reasons);
+        let mut rejects = self.store.rejects.lock().unwrap_or_else(PoisonError::into_inner);
+        rejects.put(self.table, &self.object, reason, offset);
+        drop(rejects);
         if self.rows.bytes >= FILE_BYTES {
             // a sink cannot fail; flush tells it later
             if let Err(error) = self.write() {

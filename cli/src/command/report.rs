@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use stedi_job::report::{ShardReport, StageReport};
 use stedi_lake::layout;
+use stedi_lake::report::RequestCounts;
 use stedi_run::{CostEstimate, Mode, RunReport};
 use stedi_store::{CommitLog, Lake};
 
@@ -43,8 +44,26 @@ fn describe(report: &RunReport) -> String {
     if let Some(shards) = &report.shards {
         shown += &format!("\n{}", describe_shards(shards));
     }
-    shown += &format!("\nexecuted {how} with {:.1} CPU seconds\n{}", report.cpu_seconds, describe_cost(&report.cost));
+    let spilled: u64 = report.stages.iter().map(|stage| stage.cost.spilled_bytes).sum();
+    shown += &format!(
+        "\nexecuted {how} with {:.1} CPU seconds; {} did not fit in memory and went to scratch\n{}{}",
+        report.cpu_seconds,
+        text::bytes(spilled),
+        describe_requests(&report.requests),
+        describe_cost(&report.cost)
+    );
     shown
+}
+
+/// The requests to the store; nothing if the lake is a folder.
+fn describe_requests(requests: &RequestCounts) -> String {
+    if requests.is_zero() {
+        return String::new();
+    }
+    let RequestCounts { get, head, put, list, delete } = *requests;
+    let counts = [(get, "GET"), (head, "HEAD"), (put, "PUT"), (list, "LIST"), (delete, "DELETE")];
+    let counts = counts.map(|(count, name)| format!("{} {name}", text::count(count)));
+    format!("requests to the store: {}\n", counts.join(", "))
 }
 
 fn stages(stages: &[StageReport]) -> String {

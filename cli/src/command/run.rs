@@ -14,6 +14,9 @@ use crate::args::RunCommand;
 use crate::show::Show;
 use crate::text::{self, Align, table};
 
+/// Objects and reasons that are named when there are too many bad records.
+const BAD_PLACES_SHOWN: usize = 20;
+
 /// Landing objects with bad records that are named.
 const BAD_OBJECTS_SHOWN: usize = 5;
 
@@ -38,7 +41,7 @@ pub(crate) fn run_watched(lake: &Lake, config: &RunConfig, show: Show) -> anyhow
     if let Err(RunError::TooManyBad { summary, .. }) = &result
         && show != Show::Nothing
     {
-        eprint!("{}", reasons(summary));
+        eprint!("{}{}", reasons(summary), places(summary));
     }
     Ok(result?)
 }
@@ -111,6 +114,18 @@ fn quarantined(lake: &Lake, outcome: &RunOutcome) -> anyhow::Result<String> {
     }
     text += &format!("They are in {}/quarantine/*.parquet\n", lake.location(&layout::run_dir(run)));
     Ok(text)
+}
+
+/// Where the records are that could not be read, of as many objects as anybody reads.
+fn places(summary: &QuarantineSummary) -> String {
+    let mut text = String::new();
+    for place in summary.places.iter().take(BAD_PLACES_SHOWN) {
+        text += &format!("  {place}\n");
+    }
+    if summary.places.len() > BAD_PLACES_SHOWN {
+        text += "  and more\n";
+    }
+    text
 }
 
 fn reasons(summary: &QuarantineSummary) -> String {

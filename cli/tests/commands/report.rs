@@ -15,12 +15,28 @@ fn a_report_says_what_a_run_did_and_what_it_cost() {
     let landing: u64 = newest.landing.values().map(|counts| counts.bytes).sum();
     assert_eq!(report["cost"]["landing_bytes"], landing);
     assert!(report["cost"]["usd_per_tb"].as_f64().unwrap() > 0.0, "{report}");
+    assert_eq!(report["requests"]["get"], 0, "the lake is a folder");
+    let shards = &report["shards"];
+    let kept = |table: &str| report["landing"][table]["kept"].as_u64().unwrap();
+    assert_eq!(shards["shards"], newest.options.shards);
+    assert!(shards["rows"].as_u64().unwrap() >= kept("accelerometer_landing") + kept("step_trainer_landing"));
+    assert!(shards["skew"].as_f64().unwrap() >= 1.0, "{shards}");
+    assert_eq!(report["stages"][1]["cost"]["spilled_bytes"], 0);
 
     let first = scene.commits()[0].run_id.to_string();
     let shown = scene.stedi("report", &[&first]);
     assert_code(&shown, 0);
     let text = stdout(&shown);
-    for said in [first.as_str(), "scan-step-trainer", "CPU seconds", "for each TB of landing", "in one process"] {
+    for said in [
+        first.as_str(),
+        "scan-step-trainer",
+        "CPU seconds",
+        "for each TB of landing",
+        "in one process",
+        "times the median",
+        "went to scratch",
+        "no requests were sent",
+    ] {
         assert!(text.contains(said), "no {said} in\n{text}");
     }
 }

@@ -70,6 +70,7 @@ fn output(lease: Lease, objects: Range<u32>, shards: u32) -> TaskOutput {
             users: USERS,
             directory_memory_bytes: 1 << 26,
             counts,
+            rejects: Vec::new(),
         },
         Stage::ScanAccelerometer | Stage::ScanStepTrainer => {
             let bytes = |shard| 400_000 + u64::from(shard) * 37 + u64::from(lease.attempt.task.index % 1000);
@@ -82,7 +83,7 @@ fn output(lease: Lease, objects: Range<u32>, shards: u32) -> TaskOutput {
                 _ => Vec::new(),
             };
             let shuffle = Some(format!("_stedi/runs/01J0000000000000000000000/shuffle/{}.arrow", lease.attempt));
-            TaskOutput::Scan { shuffle, segments, readers, counts }
+            TaskOutput::Scan { shuffle, segments, readers, counts, rejects: Vec::new() }
         }
         Stage::Join => {
             let part = |table: CuratedTable| {
@@ -175,7 +176,14 @@ fn measure(name: &str, objects: u64, object_bytes: u64, shards: u32) {
         if let Some((worker, lease, objects)) = cluster.running.pop_front() {
             cluster.held.entry(worker).or_default().remove(&lease);
             let output = output(lease, objects, cluster.shards);
-            let cost = TaskCost { wall_ms: 500, cpu_ms: 400, read_bytes: 1 << 27, written_bytes: 1 << 26, rows: 1000 };
+            let cost = TaskCost {
+                wall_ms: 500,
+                cpu_ms: 400,
+                read_bytes: 1 << 27,
+                written_bytes: 1 << 26,
+                rows: 1000,
+                ..TaskCost::default()
+            };
             cluster.tell(now_ms, Event::TaskDone { worker, lease, output, cost });
             done += 1;
         }

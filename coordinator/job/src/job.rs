@@ -20,7 +20,7 @@ use crate::histogram::Histogram;
 use crate::plan::RunPlan;
 use crate::progress::{CommitInput, Effort, Progress};
 use crate::saver::{Saver, Write};
-use crate::task::{AttemptId, FailureClass, Stage, TaskId};
+use crate::task::{AttemptId, FailureClass, RejectCount, Stage, TaskId};
 use crate::tasks::Tasks;
 use crate::workers::Workers;
 
@@ -190,6 +190,14 @@ impl Job {
     /// What is done.
     pub fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// Why records could not be read, by landing table and object: see [`Progress::rejects`]. Keys are those of landing.
+    pub fn rejects(&self) -> impl Iterator<Item = (LandingTable, &str, RejectCount)> + '_ {
+        self.progress.rejects().map(|(table, reject)| {
+            let object = self.plan.landing(table).objects().get(reject.object as usize);
+            (table, object.map_or("", |object| &*object.key), reject)
+        })
     }
 
     /// Number of workers.

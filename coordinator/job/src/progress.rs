@@ -71,6 +71,8 @@ impl TaskCost {
         self.read_bytes = self.read_bytes.saturating_add(other.read_bytes);
         self.written_bytes = self.written_bytes.saturating_add(other.written_bytes);
         self.rows = self.rows.saturating_add(other.rows);
+        self.spilled_bytes = self.spilled_bytes.saturating_add(other.spilled_bytes);
+        self.requests.add(&other.requests);
     }
 }
 

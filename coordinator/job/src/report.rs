@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::histogram::Histogram;
-use crate::progress::{Effort, Progress};
+use crate::progress::{Effort, Progress, ShardSize};
 use crate::task::{FailureClass, Stage, TaskCost};
 
 /// One stage of a run, over all epochs whose numbers were saved.
@@ -36,9 +36,9 @@ pub struct ShardReport {
     pub shards: u32,
     /// Those without rows.
     pub empty: u32,
-    /// Rows in all shuffle files.
+    /// Rows that were shuffled.
     pub rows: u64,
-    /// Bytes of all segments.
+    /// Bytes of all segments of shuffle files; in one process those of the rows in memory.
     pub bytes: u64,
     /// Bytes of the largest shard.
     pub bytes_max: u64,
@@ -65,16 +65,23 @@ impl Progress {
 
     /// How large the shards are so far.
     pub fn shard_report(&self) -> ShardReport {
-        let mut sizes: Vec<u64> = self.shards.iter().filter(|size| size.rows > 0).map(|size| size.bytes).collect();
+        ShardReport::of(&self.shards)
+    }
+}
+
+impl ShardReport {
+    /// Of shards of these sizes.
+    pub fn of(shards: &[ShardSize]) -> Self {
+        let mut sizes: Vec<u64> = shards.iter().filter(|size| size.rows > 0).map(|size| size.bytes).collect();
         sizes.sort_unstable();
         let mut histogram = Histogram::default();
         sizes.iter().for_each(|&bytes| histogram.add(bytes));
         let bytes_median = sizes.get(sizes.len() / 2).copied().unwrap_or(0);
         let bytes_max = histogram.max();
-        ShardReport {
-            shards: count(self.shards.len()),
-            empty: count(self.shards.len() - sizes.len()),
-            rows: self.shards.iter().map(|size| size.rows).sum(),
+        Self {
+            shards: count(shards.len()),
+            empty: count(shards.len() - sizes.len()),
+            rows: shards.iter().map(|size| size.rows).sum(),
             bytes: sizes.iter().sum(),
             bytes_max,
             bytes_median,

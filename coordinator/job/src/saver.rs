@@ -156,8 +156,10 @@ impl Saver {
 /// Entries of the lists in a record.
 fn weight(record: &TaskRecord) -> usize {
     match &record.output {
-        TaskOutput::Consent { counts, .. } => counts.len(),
-        TaskOutput::Scan { segments, readers, counts, .. } => segments.len() + readers.len() + counts.len(),
+        TaskOutput::Consent { counts, rejects, .. } => counts.len() + rejects.len(),
+        TaskOutput::Scan { segments, readers, counts, rejects, .. } => {
+            segments.len() + readers.len() + counts.len() + rejects.len()
+        }
         TaskOutput::Parts(parts) => parts.len(),
     }
 }

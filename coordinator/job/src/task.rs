@@ -12,6 +12,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use stedi_lake::commit::Part;
 use stedi_lake::options::TableOptions;
+use stedi_lake::report::RequestCounts;
 use stedi_lake::{CuratedTable, LandingTable, RunId};
 
 /// A stage of a run.
@@ -181,6 +182,19 @@ pub struct ObjectCounts {
     pub quarantined: u64,
 }
 
+/// Records of one landing object that could not be read, for one reason. Says where they are, never what is in them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejectCount {
+    /// Position of the object in the plan's list of its table.
+    pub object: u32,
+    /// Why they could not be read.
+    pub reason: String,
+    /// How many they are.
+    pub records: u64,
+    /// Where the first one starts in the (decompressed) object.
+    pub first_offset: u64,
+}
+
 /// What a task has made. Objects are there, whole, when it is reported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -195,6 +209,9 @@ pub enum TaskOutput {
         directory_memory_bytes: u64,
         /// What became of the records of each object.
         counts: Vec<ObjectCounts>,
+        /// Why records could not be read, of so many objects and reasons as are named.
+        #[serde(default)]
+        rejects: Vec<RejectCount>,
     },
     /// Of [`Work::ScanAccelerometer`] and [`Work::ScanStepTrainer`].
     Scan {
@@ -206,6 +223,9 @@ pub enum TaskOutput {
         readers: Vec<u32>,
         /// What became of the records of each object.
         counts: Vec<ObjectCounts>,
+        /// Why records could not be read, of so many objects and reasons as are named.
+        #[serde(default)]
+        rejects: Vec<RejectCount>,
     },
     /// Of [`Work::JoinShard`] and [`Work::WriteCustomers`].
     Parts(Vec<(CuratedTable, Part)>),
@@ -224,6 +244,13 @@ pub struct TaskCost {
     pub written_bytes: u64,
     /// Landing or shuffle rows read.
     pub rows: u64,
+    /// Bytes written to scratch because they did not fit in memory.
+    #[serde(default)]
+    pub spilled_bytes: u64,
+    /// Requests that the worker has sent to the store since it last said so: those of attempts that ran beside this one,
+    /// or failed before it, are in it, too.
+    #[serde(default)]
+    pub requests: RequestCounts,
 }
 
 /// Why an attempt failed, as far as the next step depends on it.

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
 use stedi_job::plan as job_plan;
 use stedi_job::task::ObjectCounts;
 use stedi_lake::LandingTable;
 use stedi_lake::commit::{CommitRecord, FORMAT_VERSION, InputVersion, fingerprint};
 use stedi_lake::options::TableOptions;
 use stedi_lake::report::{LandingCounts, LedgerEntry};
-use stedi_store::{CommitLog, Lake, LandingObject, landing_elsewhere};
+use stedi_store::{Lake, LandingObject, landing_elsewhere};
 
 use crate::{RunConfig, RunError};
 
@@ -18,52 +17,6 @@ use crate::{RunConfig, RunError};
 pub struct Inputs {
     objects: BTreeMap<LandingTable, Vec<LandingObject>>,
     fingerprint: String,
-}
-
-/// What a run would do.
-#[derive(Clone, Debug, Serialize)]
-pub struct Plan {
-    /// Landing objects and bytes.
-    pub landing: BTreeMap<LandingTable, PlannedLanding>,
-    /// Number of shards.
-    pub shards: u32,
-    /// Options that decide what the tables hold.
-    pub options: TableOptions,
-    /// Whether landing and options are those of the current commit: a run would do nothing.
-    pub unchanged: bool,
-    /// Sequence number of the current commit.
-    pub current_seq: Option<u64>,
-}
-
-/// One landing table of a plan.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct PlannedLanding {
-    /// Number of objects.
-    pub objects: u64,
-    /// Their size.
-    pub bytes: u64,
-}
-
-/// What a run with this configuration would do; reads nothing but listings and the commit log.
-///
-/// # Errors
-/// If landing cannot be listed, there is none, or the log cannot be read.
-pub async fn plan(lake: &Lake, config: &RunConfig) -> Result<Plan, RunError> {
-    let current = CommitLog::new(lake).latest().await?;
-    let inputs = Inputs::list(lake, config).await?;
-    let options = inputs.table_options(config);
-    let landing = LandingTable::ALL.map(|table| {
-        let objects = inputs.objects(table);
-        let bytes = objects.iter().map(|o| o.bytes).sum();
-        (table, PlannedLanding { objects: objects.len() as u64, bytes })
-    });
-    Ok(Plan {
-        landing: BTreeMap::from(landing),
-        shards: options.shards,
-        unchanged: current.as_ref().is_some_and(|current| inputs.are_those_of(current, &options)),
-        current_seq: current.map(|c| c.seq),
-        options,
-    })
 }
 
 impl Inputs {

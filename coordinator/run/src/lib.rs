@@ -4,6 +4,7 @@ mod commit;
 mod error;
 mod inputs;
 pub mod options;
+mod plan;
 pub mod report;
 pub mod size;
 mod stage_clock;
@@ -14,10 +15,11 @@ use stedi_lake::RunId;
 
 pub use commit::{Curated, Run, clean_up, table_summaries, unchanged};
 pub use error::RunError;
-pub use inputs::{Inputs, Plan, PlannedLanding, plan};
+pub use inputs::Inputs;
 pub use options::{RunConfig, RunOptions};
+pub use plan::{Plan, PlannedLanding, plan, run_plan, slice_bytes};
 pub use report::{CostEstimate, Mode, RunReport};
-pub use stage_clock::StageClock;
+pub use stage_clock::{SoFar, StageClock};
 
 /// Epoch ms now.
 pub fn now_ms() -> u64 {

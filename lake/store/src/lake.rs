@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::local::LocalFileSystem;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutPayload, PutResult};
+use stedi_lake::report::RequestCounts;
 use stedi_lake::{CuratedTable, LandingTable, layout};
 use tokio::runtime::Handle;
 
@@ -18,7 +19,7 @@ use crate::landing::{self, LandingObject};
 use crate::local::LocalLake;
 use crate::part::PartWriter;
 use crate::place::{S3Place, Uri};
-use crate::s3::{RequestCounts, S3Client, S3Part, S3Store, UnfinishedUpload};
+use crate::s3::{S3Client, S3Part, S3Store, Transfers, UnfinishedUpload};
 
 /// Deletions under way at once.
 const DELETIONS: usize = 16;
@@ -142,10 +143,11 @@ impl Lake {
         &self.uri
     }
 
-    /// The requests that were sent to S3 so far, by this lake and all others that share its client.
+    /// The requests that were sent to S3 so far, by this lake and all others that share its client; of a lake in a folder
+    /// those for landing that lies in S3.
     pub fn requests(&self) -> RequestCounts {
         match &self.place {
-            Place::Local(_) => RequestCounts::default(),
+            Place::Local(_) => S3Client::of_environment().requests(),
             Place::S3(store) => store.client().requests(),
         }
     }

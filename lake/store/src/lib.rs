@@ -21,4 +21,4 @@ pub use landing::{ElsewhereError, LandingObject, landing_elsewhere};
 pub use log::{CommitError, CommitLog, LogError};
 pub use part::PartWriter;
 pub use probe::{ProbeError, probe};
-pub use s3::{RequestCounts, S3Client, UnfinishedUpload};
+pub use s3::{S3Client, UnfinishedUpload};

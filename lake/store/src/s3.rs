@@ -4,7 +4,7 @@
 //! there; a body that breaks off is read on from where it broke; a range of many MiB is read in pieces at once.
 
 pub mod client;
-pub mod count;
+mod count;
 pub mod error;
 mod get;
 mod list;
@@ -27,7 +27,6 @@ use object_store::{
 };
 
 pub use client::S3Client;
-pub use count::RequestCounts;
 pub use error::{S3Error, S3Reason};
 pub use list::UnfinishedUpload;
 pub(crate) use part::S3Part;

@@ -34,6 +34,9 @@ pub enum TlsError {
         /// What the system said.
         source: io::Error,
     },
+    /// What is in the files cannot be used.
+    #[error("the TLS files cannot be used: are they PEM, and does the key belong to the certificate?")]
+    Unusable(#[source] tonic::transport::Error),
     /// No certificate could be made.
     #[error("failed to make certificates")]
     Make(#[from] rcgen::Error),

@@ -1,8 +1,11 @@
 //! Tasks, their inputs, outputs and costs.
 
-use stedi_job::task::{AttemptId, ObjectCounts, ObjectSplit, Segment, SegmentRef, TaskCost, TaskId, TaskOutput, Work};
+use stedi_job::task::{
+    AttemptId, ObjectCounts, ObjectSplit, RejectCount, Segment, SegmentRef, TaskCost, TaskId, TaskOutput, Work,
+};
 use stedi_lake::CuratedTable;
 use stedi_lake::commit::Part;
+use stedi_lake::report::RequestCounts;
 
 use super::{WireError, each, names, try_each};
 use crate::wire;
@@ -29,7 +32,26 @@ macro_rules! same_fields {
 same_fields!(Segment { shard, offset, bytes, rows });
 same_fields!(SegmentRef { path, offset, bytes, rows });
 same_fields!(ObjectCounts { object, kept, filtered, quarantined });
-same_fields!(TaskCost { wall_ms, cpu_ms, read_bytes, written_bytes, rows });
+same_fields!(RejectCount { object, reason, records, first_offset });
+same_fields!(RequestCounts { get, head, put, list, delete });
+
+impl From<TaskCost> for wire::TaskCost {
+    fn from(cost: TaskCost) -> Self {
+        let TaskCost { wall_ms, cpu_ms, read_bytes, written_bytes, rows, spilled_bytes, requests } = cost;
+        let requests = Some(requests.into());
+        Self { wall_ms, cpu_ms, read_bytes, written_bytes, rows, spilled_bytes, requests }
+    }
+}
+
+impl TryFrom<wire::TaskCost> for TaskCost {
+    type Error = WireError;
+
+    fn try_from(cost: wire::TaskCost) -> Result<Self, WireError> {
+        let wire::TaskCost { wall_ms, cpu_ms, read_bytes, written_bytes, rows, spilled_bytes, requests } = cost;
+        let requests = requests.ok_or(WireError::Missing("cost.requests"))?.into();
+        Ok(Self { wall_ms, cpu_ms, read_bytes, written_bytes, rows, spilled_bytes, requests })
+    }
+}
 
 impl From<AttemptId> for wire::AttemptId {
     fn from(id: AttemptId) -> Self {
@@ -123,11 +145,13 @@ impl From<TaskOutput> for wire::TaskOutput {
     fn from(output: TaskOutput) -> Self {
         use wire::task_output::{Consent, Output, Parts, Scan};
         let output = match output {
-            TaskOutput::Consent { directory, users, directory_memory_bytes, counts } => {
-                Output::Consent(Consent { directory, users, directory_memory_bytes, counts: each(counts) })
+            TaskOutput::Consent { directory, users, directory_memory_bytes, counts, rejects } => {
+                let (counts, rejects) = (each(counts), each(rejects));
+                Output::Consent(Consent { directory, users, directory_memory_bytes, counts, rejects })
             }
-            TaskOutput::Scan { shuffle, segments, readers, counts } => {
-                Output::Scan(Scan { shuffle, segments: each(segments), readers, counts: each(counts) })
+            TaskOutput::Scan { shuffle, segments, readers, counts, rejects } => {
+                let (segments, counts, rejects) = (each(segments), each(counts), each(rejects));
+                Output::Scan(Scan { shuffle, segments, readers, counts, rejects })
             }
             TaskOutput::Parts(parts) => Output::Parts(Parts { parts: each(parts) }),
         };
@@ -146,12 +170,14 @@ impl TryFrom<wire::TaskOutput> for TaskOutput {
                 users: output.users,
                 directory_memory_bytes: output.directory_memory_bytes,
                 counts: each(output.counts),
+                rejects: each(output.rejects),
             },
             Output::Scan(output) => Self::Scan {
                 shuffle: output.shuffle,
                 segments: each(output.segments),
                 readers: output.readers,
                 counts: each(output.counts),
+                rejects: each(output.rejects),
             },
             Output::Parts(output) => Self::Parts(try_each(output.parts)?),
         })

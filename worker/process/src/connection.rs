@@ -31,8 +31,6 @@ pub(crate) enum ConnectionError {
     ClearText(#[from] ClearTextError),
     #[error(transparent)]
     Tls(#[from] TlsError),
-    #[error("the TLS files cannot be used: are they PEM, and does the key belong to the certificate?")]
-    TlsFiles(#[source] tonic::transport::Error),
 }
 
 /// Settles how the coordinator is spoken to; connects to nobody yet.
@@ -59,7 +57,7 @@ pub(crate) fn endpoint(args: &Args) -> Result<Endpoint, ConnectionError> {
         .keep_alive_while_idle(true)
         .tcp_nodelay(true);
     match tls {
-        Some(tls) => endpoint.tls_config(tls).map_err(ConnectionError::TlsFiles),
+        Some(tls) => Ok(endpoint.tls_config(tls).map_err(TlsError::Unusable)?),
         None => Ok(endpoint),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stedi_job::event::Lease;
-use stedi_job::task::FailureClass;
+use stedi_job::task::{FailureClass, TaskCost};
 use stedi_proto::{DismissReason, FromWorker, PROTOCOL_VERSION, Register, Registered, ToWorker, WireError, wire};
 use stedi_worker::fault;
 use stedi_worker::task::Executor;
@@ -190,11 +190,12 @@ fn drain(worker: &mut Worker, stream: &Stream) -> Result<(), End> {
 }
 
 /// What the coordinator is told of an attempt.
-fn report(worker: &Worker, finished: Finished) -> FromWorker {
+fn report(worker: &mut Worker, finished: Finished) -> FromWorker {
     let lease: Lease = finished.lease;
     let stage = lease.attempt.task.stage;
     match finished.result {
         Ok((output, cost)) => {
+            let cost = TaskCost { requests: worker.requests_untold(), ..cost };
             tracing::info!(task = %lease.attempt.task, attempt = lease.attempt.attempt, stage = stage.name(), wall_ms = cost.wall_ms, "done");
             worker.metrics.done(stage, &cost);
             FromWorker::Done { lease, output, cost }

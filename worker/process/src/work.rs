@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use stedi_endpoint::log::chain;
 use stedi_endpoint::{Health, http};
 use stedi_job::task::RunContext;
+use stedi_lake::report::RequestCounts;
 use stedi_proto::{DismissReason, Registered};
 use stedi_store::{CommitLog, Lake};
 use stedi_worker::task::Executor;
@@ -78,6 +79,8 @@ pub(crate) struct Worker {
     pub(crate) draining: bool,
     args: Args,
     run: Option<KnownRun>,
+    /// Requests to the store that coordinators were told of.
+    requests_told: RequestCounts,
     last_seen: Instant,
 }
 
@@ -177,6 +180,7 @@ impl Worker {
             draining: false,
             args,
             run: None,
+            requests_told: RequestCounts::default(),
             last_seen: Instant::now(),
         })
     }
@@ -217,6 +221,14 @@ impl Worker {
         let executor = Arc::new(executor);
         self.run = Some(KnownRun { context: context.clone(), lake, executor: Arc::clone(&executor) });
         Ok(executor)
+    }
+
+    /// Requests to the store that no coordinator was told of yet; they count as told from now on.
+    pub(crate) fn requests_untold(&mut self) -> RequestCounts {
+        let all = self.run.as_ref().map_or_else(RequestCounts::default, |run| run.lake.requests());
+        let untold = all.since(&self.requests_told);
+        self.requests_told = all;
+        untold
     }
 
     /// Whether the commit of the run that this worker knows is there: a coordinator that has made it does not wait for

@@ -13,7 +13,7 @@ impl Executor {
     pub(super) fn consent(&self, attempt: &mut Attempt<'_>, splits: &[ObjectSplit]) -> Result<TaskOutput, TaskError> {
         let landing = self.landing(LandingTable::Customer, splits)?;
         let options = &self.context.options;
-        let (trusted, counts) = self.with_scan(attempt, &landing, self.slots, |scan| {
+        let ((trusted, counts), rejects) = self.with_scan(attempt, &landing, self.slots, |scan| {
             customers::trusted(scan, options.consent, self.memory_bytes)
         })?;
         let counts = landing.counts(attempt, counts);
@@ -32,6 +32,7 @@ impl Executor {
             users: u32::try_from(directory.user_count()).unwrap_or(u32::MAX),
             directory_memory_bytes: directory.memory_bytes() as u64,
             counts,
+            rejects,
         };
         self.shared.keep(path, directory);
         Ok(output)

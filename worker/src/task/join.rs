@@ -110,6 +110,7 @@ impl Executor {
         let mut space = self.spaces.take();
         self.pool.install(|| join.shard(shard, (readings, steps), &mut space))?;
         self.spaces.put_back(space);
+        attempt.cost.spilled_bytes += scratch.bytes_written();
         Ok(attempt.parts(parts))
     }
 

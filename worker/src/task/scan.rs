@@ -6,7 +6,7 @@ use stedi_engine::rows::{Reading, StepReading};
 use stedi_engine::scan::ScanCounts;
 use stedi_engine::spill::SpillRow;
 use stedi_job::Split;
-use stedi_job::task::{ObjectCounts, ObjectSplit, TaskOutput};
+use stedi_job::task::{ObjectCounts, ObjectSplit, RejectCount, TaskOutput};
 use stedi_lake::{LandingTable, layout};
 use stedi_store::LandingObject;
 
@@ -14,7 +14,7 @@ use super::shared::SharedDirectory;
 use super::shuffle_file::ShuffleFile;
 use super::{Attempt, Executor, TaskError};
 use crate::WorkError;
-use crate::quarantine::QuarantineStore;
+use crate::quarantine::{QuarantineStore, RejectPlace};
 use crate::read::LandingReader;
 use crate::scan::{self, Scan, ScanPlan};
 
@@ -37,6 +37,16 @@ impl Landing {
         });
         counts.collect()
     }
+
+    /// What could not be read, under the plan's numbers.
+    fn rejects(&self, places: Vec<RejectPlace>) -> Vec<RejectCount> {
+        let number = |key: &str| self.objects.iter().position(|object| object.key == key).map(|at| self.numbers[at]);
+        let named = places.into_iter().filter_map(|place| {
+            let RejectPlace { object, reason, records, first_offset, .. } = place;
+            Some(RejectCount { object: number(&object)?, reason, records, first_offset })
+        });
+        named.collect()
+    }
 }
 
 impl Executor {
@@ -57,14 +67,14 @@ impl Executor {
         Ok(Landing { table, objects, numbers, plan })
     }
 
-    /// Runs `body` with a scan of `landing` and accounts for the bytes it reads.
+    /// Runs `body` with a scan of `landing` and accounts for the bytes it reads; tells what could not be read, too.
     pub(super) fn with_scan<T>(
         &self,
         attempt: &mut Attempt<'_>,
         landing: &Landing,
         threads: usize,
         body: impl FnOnce(&Scan<'_>) -> Result<T, WorkError>,
-    ) -> Result<T, TaskError> {
+    ) -> Result<(T, Vec<RejectCount>), TaskError> {
         let reader = LandingReader::new(self.runtime.clone());
         let quarantine = QuarantineStore::of_task(&self.lake, self.context.run_id, attempt.id.task, &self.runtime);
         let scan = Scan {
@@ -79,7 +89,7 @@ impl Executor {
         };
         let outcome = body(&scan);
         attempt.cost.read_bytes += reader.bytes_read();
-        Ok(outcome?)
+        Ok((outcome?, landing.rejects(quarantine.summary().places)))
     }
 
     /// Scans accelerometer readings, or step readings of `curated` serial ids.
@@ -97,20 +107,20 @@ impl Executor {
         match curated {
             None => {
                 let shuffle = self.shuffle_file::<Reading>(attempt, memory.shuffle_bytes);
-                let (has_reading, counts) = self.with_scan(attempt, &landing, 1, |scan| {
+                let ((has_reading, counts), rejects) = self.with_scan(attempt, &landing, 1, |scan| {
                     scan::readings(scan, customers, &shuffle, memory.chunk_rows)
                 })?;
                 let readers = (0..).zip(has_reading).filter(|(_, has)| *has).map(|(user, _)| user).collect();
                 let counts = landing.counts(attempt, counts);
-                self.finish_scan(attempt, shuffle, readers, counts)
+                self.finish_scan(attempt, shuffle, readers, (counts, rejects))
             }
             Some(curated) => {
                 let shuffle = self.shuffle_file::<StepReading>(attempt, memory.shuffle_bytes);
-                let counts = self.with_scan(attempt, &landing, 1, |scan| {
+                let (counts, rejects) = self.with_scan(attempt, &landing, 1, |scan| {
                     scan::steps(scan, customers, curated, &shuffle, memory.chunk_rows)
                 })?;
                 let counts = landing.counts(attempt, counts);
-                self.finish_scan(attempt, shuffle, Vec::new(), counts)
+                self.finish_scan(attempt, shuffle, Vec::new(), (counts, rejects))
             }
         }
     }
@@ -125,7 +135,7 @@ impl Executor {
         attempt: &mut Attempt<'_>,
         shuffle: ShuffleFile<'_, T>,
         readers: Vec<u32>,
-        counts: Vec<ObjectCounts>,
+        (counts, rejects): (Vec<ObjectCounts>, Vec<RejectCount>),
     ) -> Result<TaskOutput, TaskError> {
         let path = shuffle.path().to_owned();
         let written = shuffle.finish(attempt.cancel)?;
@@ -134,6 +144,6 @@ impl Executor {
         }
         attempt.cost.written_bytes += written.bytes;
         let shuffle = (written.bytes > 0).then_some(path);
-        Ok(TaskOutput::Scan { shuffle, segments: written.segments, readers, counts })
+        Ok(TaskOutput::Scan { shuffle, segments: written.segments, readers, counts, rejects })
     }
 }

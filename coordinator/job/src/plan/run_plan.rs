@@ -1,6 +1,7 @@
 //! The plan of a distributed run: every task there will be, before any of them begins.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use stedi_lake::LandingTable;
@@ -95,22 +96,40 @@ impl LandingPlan {
 
     /// What task `index` reads; nothing if there is no such task.
     pub fn splits(&self, index: u32) -> Vec<ObjectSplit> {
-        let Some(start) = self.starts.get(index as usize) else { return Vec::new() };
-        let next = self.starts.get(index as usize + 1);
-        let end = next.map_or(self.objects.len(), |next| next.object as usize + usize::from(next.offset > 0));
-        (start.object..)
-            .zip(self.objects.get(start.object as usize..end).unwrap_or_default())
-            .map(|(object, planned)| ObjectSplit {
+        self.ranges(index)
+            .map(|(object, planned, range)| ObjectSplit {
                 object,
                 key: planned.key.to_string(),
                 etag: planned.etag.to_string(),
                 object_bytes: planned.bytes,
-                range: if object == start.object { start.offset } else { 0 }..match next {
-                    Some(next) if next.object == object => next.offset,
-                    _ => u64::MAX,
-                },
+                range,
             })
             .collect()
+    }
+
+    /// The ranges that task `index` reads, with the position of the object of each.
+    fn ranges(&self, index: u32) -> impl Iterator<Item = (u32, &PlanObject, Range<u64>)> {
+        let start = self.starts.get(index as usize).copied();
+        let next = self.starts.get(index as usize + 1).copied();
+        let end = next.map_or(self.objects.len(), |next| next.object as usize + usize::from(next.offset > 0));
+        let objects = start.and_then(|start| self.objects.get(start.object as usize..end)).unwrap_or_default();
+        let TaskStart { object: first, offset } = start.unwrap_or(TaskStart { object: 0, offset: 0 });
+        (first..).zip(objects).map(move |(object, planned)| {
+            let from = if object == first { offset } else { 0 };
+            let to = next.filter(|next| next.object == object).map_or(u64::MAX, |next| next.offset);
+            (object, planned, from..to)
+        })
+    }
+
+    /// How many ranges all tasks read together, and the bytes of each task.
+    fn sizes(&self) -> (u64, Vec<u64>) {
+        let mut splits = 0;
+        let bytes = |index| {
+            let of_ranges = self.ranges(index).map(|(_, planned, range)| range.end.min(planned.bytes) - range.start);
+            of_ranges.inspect(|_| splits += 1).sum()
+        };
+        let bytes = (0..self.tasks()).map(bytes).collect();
+        (splits, bytes)
     }
 
     fn is_sound(&self) -> bool {
@@ -119,6 +138,37 @@ impl LandingPlan {
         let covers = self.objects.is_empty() || !self.starts.is_empty();
         let inside = self.starts.iter().skip(1).all(|start| (start.object as usize) < self.objects.len());
         ascending && begins && covers && inside
+    }
+}
+
+/// The tasks of one stage, as people want to know them before a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct StageTasks {
+    /// The stage.
+    pub stage: Stage,
+    /// Number of its tasks. Those of the join whose shard turns out empty need not be executed.
+    pub tasks: u32,
+    /// Whole landing objects, and ranges of them, that the tasks read; 0 in the join.
+    pub splits: u64,
+    /// Landing bytes of a task; absent where there is no task, and in the join, whose input is not known before.
+    pub task_bytes: Option<TaskSizes>,
+}
+
+/// How large tasks are, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct TaskSizes {
+    /// The smallest.
+    pub min: u64,
+    /// The one in the middle; the larger of two.
+    pub median: u64,
+    /// The largest.
+    pub max: u64,
+}
+
+impl TaskSizes {
+    fn of(mut bytes: Vec<u64>) -> Option<Self> {
+        bytes.sort_unstable();
+        Some(Self { min: *bytes.first()?, median: *bytes.get(bytes.len() / 2)?, max: *bytes.last()? })
     }
 }
 
@@ -221,6 +271,15 @@ impl RunPlan {
     pub fn tasks(&self, stage: Stage) -> u32 {
         stage.landing().map_or(self.shards() + 1, |table| self.landing(table).tasks())
     }
+
+    /// The tasks of each stage.
+    pub fn stages(&self) -> Vec<StageTasks> {
+        let of_stage = |stage: Stage| {
+            let (splits, bytes) = stage.landing().map(|table| self.landing(table).sizes()).unwrap_or_default();
+            StageTasks { stage, tasks: self.tasks(stage), splits, task_bytes: TaskSizes::of(bytes) }
+        };
+        Stage::ALL.into_iter().map(of_stage).collect()
+    }
 }
 
 #[cfg(test)]
@@ -255,6 +314,10 @@ mod tests {
                 vec![(7, 0, all)],
             ]
         );
+        let (splits, bytes) = plan.sizes();
+        assert_eq!((splits, bytes), (10, [3, 9, 10, 10, 5, 2, 30, 0].map(|mib| mib * MIB).to_vec()));
+        let sizes = TaskSizes::of(plan.sizes().1);
+        assert_eq!(sizes, Some(TaskSizes { min: 0, median: 9 * MIB, max: 30 * MIB }));
     }
 
     #[test]
@@ -302,6 +365,10 @@ mod tests {
         let landing = LandingTable::ALL.map(|table| (table, vec![object(TASK_BYTES * 3, true); 2]));
         let plan = RunPlan::new(context, landing.into());
         assert_eq!(Stage::ALL.map(|stage| plan.tasks(stage)), [1, 6, 6, 4]);
+        let scan = TaskSizes { min: TASK_BYTES, median: TASK_BYTES, max: TASK_BYTES };
+        let consent = TaskSizes { min: TASK_BYTES * 6, median: TASK_BYTES * 6, max: TASK_BYTES * 6 };
+        let sizes = [(2, Some(consent)), (6, Some(scan)), (6, Some(scan)), (0, None)];
+        assert_eq!(plan.stages().iter().map(|of| (of.splits, of.task_bytes)).collect::<Vec<_>>(), sizes);
         let json = serde_json::to_value(&plan).expect("a plan is JSON");
         let read = |json: serde_json::Value| serde_json::from_value::<RunPlan>(json).expect("a plan");
         assert_eq!(read(json.clone()).check(), Ok(()));

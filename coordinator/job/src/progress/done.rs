@@ -8,13 +8,16 @@ use stedi_lake::{CuratedTable, LandingTable};
 use super::segments::Segments;
 use super::{CommitInput, Effort, ProgressRecord, TaskRecord};
 use crate::plan::RunPlan;
-use crate::task::{ObjectCounts, SegmentRef, Stage, TaskCost, TaskId, TaskOutput};
+use crate::task::{ObjectCounts, RejectCount, SegmentRef, Stage, TaskCost, TaskId, TaskOutput};
 use crate::user_set::UserSet;
 
 /// In place of an attempt: the task is not done.
 const NOT_DONE: u32 = u32::MAX;
 /// In place of an attempt: there was nothing to do.
 const SKIPPED: u32 = u32::MAX - 1;
+
+/// Objects and reasons for which it is kept where their bad records are; the others are only counted.
+const REJECTS_MAX: usize = 4_096;
 
 /// An output that cannot be one of its task.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -47,6 +50,7 @@ pub struct Progress {
     pub(crate) shards: Vec<ShardSize>,
     landing: [Vec<ObjectCounts>; 3],
     parts: BTreeMap<CuratedTable, Vec<Part>>,
+    rejects: BTreeMap<(LandingTable, u32, String), (u64, u64)>,
 }
 
 fn landing_position(table: LandingTable) -> usize {
@@ -77,6 +81,7 @@ impl Progress {
             shards: vec![ShardSize::default(); plan.shards() as usize],
             landing: [LandingTable::Customer, LandingTable::Accelerometer, LandingTable::StepTrainer].map(counts),
             parts: CuratedTable::ALL.into_iter().map(|table| (table, Vec::new())).collect(),
+            rejects: BTreeMap::new(),
         }
     }
 
@@ -160,17 +165,20 @@ impl Progress {
         if task.index >= self.tasks(task.stage) {
             return mismatch("there is no such task");
         }
-        let (counts, segments, readers) = match (task.stage, output) {
+        let (counts, rejects, segments, readers) = match (task.stage, output) {
             (Stage::Join, TaskOutput::Parts(_)) => return Ok(()),
-            (Stage::Consent, TaskOutput::Consent { counts, .. }) => (counts, &[][..], &[][..]),
-            (Stage::ScanAccelerometer, TaskOutput::Scan { segments, readers, counts, .. }) => {
-                (counts, &segments[..], &readers[..])
+            (Stage::Consent, TaskOutput::Consent { counts, rejects, .. }) => (counts, rejects, &[][..], &[][..]),
+            (Stage::ScanAccelerometer, TaskOutput::Scan { segments, readers, counts, rejects, .. }) => {
+                (counts, rejects, &segments[..], &readers[..])
             }
-            (Stage::ScanStepTrainer, TaskOutput::Scan { segments, counts, .. }) => (counts, &segments[..], &[][..]),
+            (Stage::ScanStepTrainer, TaskOutput::Scan { segments, counts, rejects, .. }) => {
+                (counts, rejects, &segments[..], &[][..])
+            }
             _ => return mismatch("it is that of another stage"),
         };
         let objects = task.stage.landing().map_or(0, |table| self.landing(table).len());
-        if counts.iter().any(|of| of.object as usize >= objects) {
+        let mut counted = counts.iter().map(|of| of.object).chain(rejects.iter().map(|of| of.object));
+        if counted.any(|object| object as usize >= objects) {
             return mismatch("it counts an unknown object");
         }
         if segments.iter().any(|segment| segment.shard as usize >= self.shards.len()) {
@@ -201,12 +209,13 @@ impl Progress {
         self.finish(task, record.attempt.attempt);
         self.costs[task.stage as usize].add(&record.cost);
         match &record.output {
-            TaskOutput::Consent { directory, users, counts, .. } => {
+            TaskOutput::Consent { directory, users, counts, rejects, .. } => {
                 self.directory = Some(directory.clone());
                 self.readers = UserSet::new(*users);
                 self.count(LandingTable::Customer, counts);
+                self.name_rejects(LandingTable::Customer, rejects);
             }
-            TaskOutput::Scan { shuffle, segments, counts, .. } => {
+            TaskOutput::Scan { shuffle, segments, counts, rejects, .. } => {
                 let (table, index) = match task.stage {
                     Stage::ScanAccelerometer => (LandingTable::Accelerometer, &mut self.readings),
                     _ => (LandingTable::StepTrainer, &mut self.steps),
@@ -220,6 +229,7 @@ impl Progress {
                     size.rows = size.rows.saturating_add(segment.rows);
                 }
                 self.count(table, counts);
+                self.name_rejects(table, rejects);
             }
             TaskOutput::Parts(parts) => {
                 for (table, part) in parts {
@@ -228,6 +238,26 @@ impl Progress {
             }
         }
         true
+    }
+
+    /// Why records could not be read: of each landing table, object and reason how many, and where the first one starts.
+    /// Of the first few thousand of them only.
+    pub fn rejects(&self) -> impl Iterator<Item = (LandingTable, RejectCount)> + '_ {
+        self.rejects.iter().map(|((table, object, reason), &(records, first_offset))| {
+            (*table, RejectCount { object: *object, reason: reason.clone(), records, first_offset })
+        })
+    }
+
+    fn name_rejects(&mut self, table: LandingTable, rejects: &[RejectCount]) {
+        for RejectCount { object, reason, records, first_offset } in rejects {
+            let key = (table, *object, reason.clone());
+            if self.rejects.len() >= REJECTS_MAX && !self.rejects.contains_key(&key) {
+                continue;
+            }
+            let (sum, first) = self.rejects.entry(key).or_insert((0, u64::MAX));
+            *sum = sum.saturating_add(*records);
+            *first = (*first).min(*first_offset);
+        }
     }
 
     fn count(&mut self, table: LandingTable, counts: &[ObjectCounts]) {

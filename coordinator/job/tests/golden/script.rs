@@ -232,6 +232,7 @@ impl Script {
                 users: 10,
                 directory_memory_bytes: 1,
                 counts,
+                rejects: Vec::new(),
             },
             Stage::ScanAccelerometer | Stage::ScanStepTrainer => {
                 let shards = list(words, "shards").unwrap_or_else(|| (0..self.plan().shards()).collect());
@@ -244,7 +245,13 @@ impl Script {
                 let default = if task.stage == Stage::ScanAccelerometer { vec![0, 1] } else { Vec::new() };
                 let readers = list(words, "readers").unwrap_or(default);
                 let shuffle = Some(format!("shuffle-{}", lease.attempt));
-                TaskOutput::Scan { shuffle, segments: shards.into_iter().map(segment).collect(), readers, counts }
+                TaskOutput::Scan {
+                    shuffle,
+                    segments: shards.into_iter().map(segment).collect(),
+                    readers,
+                    counts,
+                    rejects: Vec::new(),
+                }
             }
             Stage::Join => {
                 let part = Part { path: format!("part-{}", task.index), rows: 1, bytes: 1 };

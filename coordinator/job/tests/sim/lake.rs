@@ -89,6 +89,7 @@ impl Lake {
                 users: USERS,
                 directory_memory_bytes: 1,
                 counts: counts_of(stage, splits),
+                rejects: Vec::new(),
             },
             Work::ScanAccelerometer { splits, directory } => {
                 self.check_directory(directory);
@@ -145,7 +146,7 @@ impl Lake {
             _ => BTreeSet::new(),
         };
         let readers = users.into_iter().collect();
-        TaskOutput::Scan { shuffle, segments, readers, counts: counts_of(stage, splits) }
+        TaskOutput::Scan { shuffle, segments, readers, counts: counts_of(stage, splits), rejects: Vec::new() }
     }
 
     fn join(&mut self, table: CuratedTable, shard: u32, refs: &[SegmentRef]) -> Part {

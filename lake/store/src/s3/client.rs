@@ -12,9 +12,10 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Builder, Credentials, SharedHttpClient};
 use aws_smithy_http_client::tls;
+use stedi_lake::report::RequestCounts;
 use tokio::sync::OnceCell;
 
-use super::count::{CountRequests, Counters, RequestCounts};
+use super::count::{CountRequests, Counters};
 use super::error::S3Error;
 
 /// Attempts of a request before it fails: with pauses of up to 0.1 s that double to up to 20 s, half a minute on

@@ -8,22 +8,7 @@ use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
-use serde::Serialize;
-
-/// Requests to the store so far, by what they cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct RequestCounts {
-    /// Reads of objects.
-    pub get: u64,
-    /// Questions about objects.
-    pub head: u64,
-    /// Writes: objects, and the beginnings, parts and ends of uploads.
-    pub put: u64,
-    /// Pages of listings.
-    pub list: u64,
-    /// Deletions, and uploads given up; S3 does not charge for them.
-    pub delete: u64,
-}
+use stedi_lake::report::RequestCounts;
 
 /// Counts the requests of a client.
 #[derive(Debug, Default)]
