@@ -144,6 +144,24 @@ fn a_damaged_directory_is_named() {
 }
 
 #[test]
+fn a_folder_that_goes_while_it_is_written_to_is_tried_again() {
+    let scene = scene();
+    let cluster = scene.cluster(ONE);
+    let scanned = Scanned::of(&scene, &cluster);
+    let run = layout::run_dir(cluster.context.run_id);
+    // the temporary file of a part goes with its folder, before it gets its name
+    let part = layout::part_path(CuratedTable::StepTrainerTrusted, cluster.context.run_id, 9, 0);
+    let mut writer = scene.lake.part_writer(&part).expect("there is room");
+    std::io::Write::write_all(&mut writer, b"bytes").expect("there is room");
+    let temporaries = file(&scene.lake, &format!("{run}/tmp"));
+    fs::remove_dir_all(&temporaries).expect("it may be removed");
+    let failed: Result<(), TaskError> = writer.finish().map(|_| ()).map_err(TaskError::from);
+    assert_failed(failed, FailureClass::TransientIo, &part);
+    // the next attempt makes it again
+    cluster.execute(Stage::Join, 0, 0, &scanned.join()).expect("a folder is made where it is missing");
+}
+
+#[test]
 fn a_cancelled_join_leaves_whole_parts_or_none() {
     let scene = scene();
     let tables =

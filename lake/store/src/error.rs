@@ -215,6 +215,8 @@ impl StoreError {
     /// What can be done about it.
     pub fn class(&self) -> ErrorClass {
         match self {
+            // what is written need not have been there: somebody removed the folder, and the next try makes it again
+            Self::NotFound { action: Action::Write, .. } => ErrorClass::TransientIo,
             Self::NotFound { .. } => ErrorClass::NotFound,
             Self::PermissionDenied { .. } | Self::DiskFull { .. } | Self::Unlistable { .. } | Self::NoLinks { .. } => {
                 ErrorClass::Permanent
@@ -282,6 +284,13 @@ mod tests {
         assert!(matches!(sorted(io::ErrorKind::NotADirectory), StoreError::Other { .. }));
         let read = StoreError::of_store(Action::Read, "a", generic(io::ErrorKind::NotADirectory));
         assert!(matches!(read, StoreError::NotFound { .. }));
+    }
+
+    #[test]
+    fn what_is_not_there_to_be_written_to_may_be_there_next_time() {
+        let gone = |action| StoreError::of_io(action, "a", io::ErrorKind::NotFound.into()).class();
+        assert_eq!(gone(Action::Write), ErrorClass::TransientIo);
+        assert_eq!(gone(Action::Read), ErrorClass::NotFound);
     }
 
     #[test]

@@ -151,6 +151,8 @@ mod tests {
         assert_eq!(write(io::ErrorKind::StorageFull).class, FailureClass::Permanent);
         assert_eq!(write(io::ErrorKind::NotFound).class, FailureClass::Permanent);
         assert_eq!(write(io::ErrorKind::ConnectionReset).class, FailureClass::TransientIo);
+        let gone = StoreError::of_io(Action::Write, "a", io::ErrorKind::NotFound.into());
+        assert_eq!(TaskError::from(gone).class, FailureClass::TransientIo);
         assert_eq!(TaskError::from(WorkError::Cancelled).class, FailureClass::Cancelled);
         let full = ScratchError::Full { dir: "/s".into(), free_mib: 1, wanted_mib: 2 };
         assert_eq!(TaskError::from(WorkError::Scratch(full)).class, FailureClass::Permanent);
