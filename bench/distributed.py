@@ -161,6 +161,20 @@ def median(runs, key):
     return statistics.median(run[key] for run in runs)
 
 
+def report(args, title, columns, row, results):
+    """A page of Markdown: a line for each of `results`, whose cells `row` gives."""
+    lines = [
+        f"# {args.name}: {title}",
+        "",
+        f"{args.customers} customers, {args.days} days; {args.rounds} interleaved rounds, medians; {bench.processor()}.",
+        "",
+        f"| {' | '.join(columns)} |",
+        f"|{'|'.join(columns.values())}|",
+    ]
+    lines += [f"| {' | '.join(row(name, runs))} |" for name, runs in results.items()]
+    return "\n".join(lines) + "\n"
+
+
 def overhead(binaries, landing, work, args):
     with s3_server(binaries, work / "s3", landing) as variables:
         env = {**os.environ, **variables}
@@ -174,19 +188,20 @@ def overhead(binaries, landing, work, args):
             args.rounds,
         )
     base = median(results["stedi run"], "cpu_seconds")
-    lines = [
-        f"# {args.name}: one process and many, on one S3 server",
-        "",
-        f"{args.customers} customers, {args.days} days; {args.rounds} interleaved rounds, medians; {bench.processor()}.",
-        "",
-        "| run | wall s | CPU s of all our processes | times the CPU of `stedi run` | peak MiB of each process |",
-        "|---|---:|---:|---:|---|",
-    ]
-    for name, runs in results.items():
+    columns = {
+        "run": "---",
+        "wall s": "---:",
+        "CPU s of all our processes": "---:",
+        "times the CPU of `stedi run`": "---:",
+        "peak MiB of each process": "---",
+    }
+
+    def row(name, runs):
         cpu = median(runs, "cpu_seconds")
         peaks = ", ".join(f"{max(peaks) / bench.MIB:.0f}" for peaks in zip(*(run["peak_bytes"] for run in runs)))
-        lines.append(f"| {name} | {median(runs, 'seconds'):.2f} | {cpu:.2f} | {cpu / base:.2f} | {peaks} |")
-    return "\n".join(lines) + "\n", results
+        return name, f"{median(runs, 'seconds'):.2f}", f"{cpu:.2f}", f"{cpu / base:.2f}", peaks
+
+    return report(args, "one process and many, on one S3 server", columns, row, results), results
 
 
 def scaling(binaries, landing, work, args):
@@ -208,20 +223,13 @@ def scaling(binaries, landing, work, args):
             cgroup.remove()
         shutil.rmtree(lake, ignore_errors=True)
     one = median(results["1"], "seconds")
-    lines = [
-        f"# {args.name}: workers of {CPU_SHARE} CPU",
-        "",
-        f"{args.customers} customers, {args.days} days, 64 shards; {args.rounds} rounds, medians; {bench.processor()}.",
-        "",
-        "| workers | wall s | efficiency | CPU s |",
-        "|---:|---:|---:|---:|",
-    ]
-    for name, runs in results.items():
+    columns = {"workers": "---:", "wall s": "---:", "efficiency": "---:", "CPU s": "---:"}
+
+    def row(name, runs):
         seconds = median(runs, "seconds")
-        lines.append(
-            f"| {name} | {seconds:.1f} | {one / (int(name) * seconds):.2f} | {median(runs, 'cpu_seconds'):.2f} |"
-        )
-    return "\n".join(lines) + "\n", results
+        return name, f"{seconds:.1f}", f"{one / (int(name) * seconds):.2f}", f"{median(runs, 'cpu_seconds'):.2f}"
+
+    return report(args, f"workers of {CPU_SHARE} CPU, 64 shards", columns, row, results), results
 
 
 def arguments():

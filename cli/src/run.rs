@@ -115,8 +115,7 @@ impl Job<'_> {
         quarantine: &QuarantineStore<'_>,
     ) -> Result<(Curated, Vec<StageReport>, ShardReport), RunError> {
         let config = self.config;
-        let wanted = config.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
-        let threads = memory::threads(config.memory_bytes, wanted);
+        let threads = memory::threads(config.memory_bytes, config.threads);
         let reader = LandingReader::new(runtime.handle().clone());
         let plan = |table| ScanPlan::of_objects(self.run.inputs.objects(table), &reader).map_err(WorkError::Read);
         let scan = |table, plan| Scan {

@@ -76,8 +76,9 @@ pub struct MemoryPlan {
     pub slice_bytes: usize,
 }
 
-/// The threads that `total_bytes` allow of the `wanted` ones.
-pub fn threads(total_bytes: u64, wanted: usize) -> usize {
+/// The threads that `total_bytes` allow of the `wanted` ones, which are one for each processor if nobody says.
+pub fn threads(total_bytes: u64, wanted: Option<usize>) -> usize {
+    let wanted = wanted.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
     let affordable = usize::try_from(total_bytes / BYTES_PER_THREAD_MIN).unwrap_or(usize::MAX);
     wanted.min(affordable).max(1)
 }
@@ -169,7 +170,7 @@ mod tests {
     fn the_shares_fit_the_budget() {
         for total in [64 << 20, 128 << 20, 512 << 20, 2 << 30] {
             for shards in [1, 5, 170, 4096] {
-                let threads = threads(total, 8);
+                let threads = threads(total, Some(8));
                 let plan = MemoryPlan::new(total, threads, shards, 40, 1 << 20).expect("enough");
                 let open = plan.chunk_rows * 40 * shards as usize * threads;
                 let used = plan.shuffle_bytes + plan.join_bytes + open;

@@ -13,7 +13,7 @@ use stedi_worker::memory::{self, MEMORY_BYTES_MIN};
 use crate::size::parse_size;
 
 /// The most threads that can be asked for.
-pub const THREADS_MAX: u16 = 1024;
+const THREADS_MAX: u16 = 1024;
 
 /// What a run is told.
 #[derive(Clone, Debug)]
@@ -75,12 +75,8 @@ pub struct RunOptions {
     /// How many records of a landing table may be unreadable, as a number or a share
     #[arg(long, env = "STEDI_MAX_BAD_RECORDS", value_name = "N|P%", default_value = "0.1%", value_parser = word::<BadRecordLimit>)]
     max_bad_records: BadRecordLimit,
-    /// Threads [default: one for each processor]
-    #[arg(long, env = "STEDI_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(THREADS_MAX)))]
-    threads: Option<u16>,
-    /// Resident memory, such as 512MiB [default: the smaller of 2GiB and 70 % of what there is]
-    #[arg(long, env = "STEDI_MEMORY", value_name = "SIZE", value_parser = memory_size)]
-    memory: Option<u64>,
+    #[command(flatten)]
+    machine: MachineOptions,
     /// Folder for what does not fit in memory [default: in the lake]
     #[arg(long, env = "STEDI_SCRATCH", value_name = "DIR")]
     scratch: Option<PathBuf>,
@@ -109,8 +105,8 @@ impl RunOptions {
             match_mode: self.match_mode,
             dedupe: self.dedupe,
             max_bad_records: self.max_bad_records,
-            threads: self.threads.map(usize::from),
-            memory_bytes: self.memory.unwrap_or_else(memory::default_bytes),
+            threads: self.machine.threads(),
+            memory_bytes: self.machine.memory_bytes(),
             scratch: self.scratch.clone(),
             shards: self.shards,
             compression: self.compression,
@@ -124,16 +120,36 @@ impl RunOptions {
     }
 }
 
+/// What a process that computes may take of its machine.
+#[derive(Clone, Debug, clap::Args)]
+pub struct MachineOptions {
+    /// Threads; a worker executes a task on each [default: one for each processor]
+    #[arg(long, env = "STEDI_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(THREADS_MAX)))]
+    threads: Option<u16>,
+    /// Resident memory, such as 512MiB [default: the smaller of 2GiB and 70 % of what there is]
+    #[arg(long, env = "STEDI_MEMORY", value_name = "SIZE", value_parser = memory_size)]
+    memory: Option<u64>,
+}
+
+impl MachineOptions {
+    /// Threads, if they were asked for.
+    pub fn threads(&self) -> Option<usize> {
+        self.threads.map(usize::from)
+    }
+
+    /// Resident memory in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        self.memory.unwrap_or_else(memory::default_bytes)
+    }
+}
+
 /// Parses what says itself what is wrong with it.
 fn word<T: FromStr>(text: &str) -> Result<T, T::Err> {
     text.parse()
 }
 
-/// Parses `--memory`.
-///
-/// # Errors
-/// If it is no size, or less than any run can do with.
-pub fn memory_size(text: &str) -> Result<u64, String> {
+/// Parses `--memory`: a size that a run can do with.
+fn memory_size(text: &str) -> Result<u64, String> {
     match parse_size(text) {
         Ok(bytes) if bytes < MEMORY_BYTES_MIN => Err(format!("give at least {}MiB", MEMORY_BYTES_MIN >> 20)),
         Ok(bytes) => Ok(bytes),

@@ -124,8 +124,7 @@ fn splittable(objects: &[LandingObject], reader: &LandingReader) -> Result<Vec<b
 /// # Errors
 /// If there is too little memory for anything.
 pub fn slice_bytes(config: &RunConfig, options: &TableOptions) -> Result<u64, RunError> {
-    let wanted = config.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));
-    let threads = memory::threads(config.memory_bytes, wanted);
+    let threads = memory::threads(config.memory_bytes, config.threads);
     let memory = MemoryPlan::new(config.memory_bytes, threads, options.shards, size_of::<Reading>(), 0)
         .map_err(WorkError::Memory)?;
     Ok(memory.slice_bytes as u64)

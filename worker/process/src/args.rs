@@ -7,19 +7,19 @@ use std::time::Duration;
 use clap::Parser;
 use clap::builder::FalseyValueParser;
 use stedi_endpoint::TlsFiles;
-use stedi_run::options::{THREADS_MAX, memory_size};
+use stedi_run::options::MachineOptions;
 use stedi_worker::memory;
 
 const EXIT_CODES: &str = "\
 Every option can come from the environment: --coordinator from STEDI_COORDINATOR, --threads from STEDI_THREADS.
 
 Exit codes:
-  0    told that the run is over
+  0    told that the run is over, well or not, or the lake says that it is committed
   64   usage
-  69   no coordinator for longer than --coordinator-deadline
+  69   no coordinator for longer than --coordinator-deadline; it may have ended its run before this worker came
   71   the system has no threads or signals for us
   76   refused by the coordinator: it is of another version
-  77   no permission for the lake
+  77   no permission to open the folder of the lake; in S3 it is a task that fails, and with it the run
   78   bad configuration: TLS files, addresses, the lake cannot be opened
   143  SIGTERM: everything was handed back";
 
@@ -33,12 +33,8 @@ pub(crate) struct Args {
     /// Serve /metrics, /healthz and /readyz here
     #[arg(long, env = "STEDI_HTTP", value_name = "ADDR")]
     pub(crate) http: Option<SocketAddr>,
-    /// Tasks at once, a thread each [default: one for each processor]
-    #[arg(long, env = "STEDI_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(THREADS_MAX)))]
-    threads: Option<u16>,
-    /// Resident memory, such as 512MiB [default: the smaller of 2GiB and 70 % of what there is]
-    #[arg(long, env = "STEDI_MEMORY", value_name = "SIZE", value_parser = memory_size)]
-    memory: Option<u64>,
+    #[command(flatten)]
+    machine: MachineOptions,
     /// Folder for what does not fit in memory [default: the system's temporary folder]
     #[arg(long, env = "STEDI_SCRATCH", value_name = "DIR")]
     scratch: Option<PathBuf>,
@@ -57,14 +53,12 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn memory_bytes(&self) -> u64 {
-        self.memory.unwrap_or_else(memory::default_bytes)
+        self.machine.memory_bytes()
     }
 
     /// Tasks at once; little memory means fewer.
     pub(crate) fn slots(&self) -> usize {
-        let wanted =
-            self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, Into::into), Into::into);
-        memory::threads(self.memory_bytes(), wanted)
+        memory::threads(self.memory_bytes(), self.machine.threads())
     }
 
     pub(crate) fn scratch(&self) -> PathBuf {

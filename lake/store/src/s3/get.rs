@@ -71,18 +71,22 @@ pub(super) async fn get(store: &S3Store, path: &Path, options: GetOptions) -> Re
     })
 }
 
+/// Names the object, its version and the conditions in a request; the SDK has a type of its own for each operation.
+macro_rules! about {
+    ($request:expr, $store:expr, $path:expr, $options:expr) => {
+        $request
+            .bucket(&*$store.bucket)
+            .key($path.as_ref())
+            .set_version_id($options.version.clone())
+            .set_if_match($options.if_match.clone())
+            .set_if_none_match($options.if_none_match.clone())
+            .set_if_modified_since($options.if_modified_since.map(sdk_time))
+            .set_if_unmodified_since($options.if_unmodified_since.map(sdk_time))
+    };
+}
+
 async fn head(store: &S3Store, path: &Path, options: &GetOptions) -> Result<ObjectMeta> {
-    let head = store
-        .sdk(path)
-        .await?
-        .head_object()
-        .bucket(&*store.bucket)
-        .key(path.as_ref())
-        .set_version_id(options.version.clone())
-        .set_if_match(options.if_match.clone())
-        .set_if_none_match(options.if_none_match.clone())
-        .set_if_modified_since(options.if_modified_since.map(sdk_time))
-        .set_if_unmodified_since(options.if_unmodified_since.map(sdk_time))
+    let head = about!(store.sdk(path).await?.head_object(), store, path, options)
         .send()
         .await
         .map_err(|error| S3Error::new(error, &store.bucket).into_store(path))?;
@@ -101,19 +105,9 @@ async fn request(
     options: &GetOptions,
     range: Option<&GetRange>,
 ) -> Result<GetObjectOutput> {
-    store
-        .sdk(path)
-        .await?
-        .get_object()
-        .bucket(&*store.bucket)
-        .key(path.as_ref())
+    about!(store.sdk(path).await?.get_object(), store, path, options)
         .checksum_mode(ChecksumMode::Enabled)
         .set_range(range.map(|range| format!("{range}")))
-        .set_version_id(options.version.clone())
-        .set_if_match(options.if_match.clone())
-        .set_if_none_match(options.if_none_match.clone())
-        .set_if_modified_since(options.if_modified_since.map(sdk_time))
-        .set_if_unmodified_since(options.if_unmodified_since.map(sdk_time))
         .send()
         .await
         .map_err(|error| S3Error::new(error, &store.bucket).into_store(path))
