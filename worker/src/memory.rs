@@ -43,7 +43,7 @@ impl TooLittleMemory {
     /// If they do not.
     pub fn check(total_bytes: u64, threads: usize, customer_bytes: usize) -> Result<(), Self> {
         let customers = customer_bytes as u64;
-        if customers <= total_bytes.saturating_sub(fixed_bytes(threads)) / 2 {
+        if customers <= available_bytes(total_bytes, threads) / 2 {
             return Ok(());
         }
         let mib = |bytes: u64| bytes.div_ceil(1 << 20);
@@ -53,6 +53,11 @@ impl TooLittleMemory {
             wanted_mib: mib(fixed_bytes(threads) + 2 * customers),
         })
     }
+}
+
+/// What is left of `total_bytes` when the process and its threads have what they take in any case.
+pub(crate) fn available_bytes(total_bytes: u64, threads: usize) -> u64 {
+    total_bytes.saturating_sub(fixed_bytes(threads))
 }
 
 fn fixed_bytes(threads: usize) -> u64 {

@@ -23,7 +23,7 @@ use stedi_store::Lake;
 use tokio::runtime::Handle;
 
 use crate::join::gate::Gate;
-use crate::memory::MemoryPlan;
+use crate::memory::{self, MemoryPlan};
 use crate::panics;
 use crate::parts::LakeParts;
 use crate::progress::Progress;
@@ -31,6 +31,9 @@ use crate::{WorkError, customers};
 use cost::CpuMeter;
 pub use failure::TaskError;
 use shared::{Shared, SharedDirectory};
+
+/// What goes to and from the store may take one in so many bytes of a worker's memory.
+const TRANSFER_SHARE: u64 = 4;
 
 /// Executes attempts of one run's tasks in one worker process.
 pub struct Executor {
@@ -69,6 +72,7 @@ impl Executor {
         runtime: Handle,
     ) -> Result<Self, TaskError> {
         let slots = slots.max(1);
+        let lake = lake.on_runtime(&runtime).with_transfers_within(memory_bytes / TRANSFER_SHARE / slots as u64);
         std::fs::create_dir_all(&scratch).map_err(|error| {
             let text = format!("failed to make scratch folder {}; name another with --scratch", scratch.display());
             TaskError::new(FailureClass::Permanent, text).caused_by(&error)
@@ -81,7 +85,7 @@ impl Executor {
                 TaskError::new(FailureClass::Permanent, "failed to start threads".to_owned()).caused_by(&error)
             })?;
         Ok(Self {
-            lake: lake.on_runtime(&runtime),
+            lake,
             context,
             memory_bytes,
             slots,
@@ -164,10 +168,18 @@ impl Executor {
     fn memory(&self, directory: &SharedDirectory) -> Result<MemoryPlan, TaskError> {
         let shards = self.context.options.shards;
         let held = directory.customers.memory_bytes();
-        let plan = MemoryPlan::new(self.memory_bytes, self.slots, shards, size_of::<Reading>(), held)
-            .map_err(WorkError::Memory)?;
+        let plan =
+            MemoryPlan::new(self.memory_bytes - self.transfer_bytes(), self.slots, shards, size_of::<Reading>(), held)
+                .map_err(WorkError::Memory)?;
         let slice_bytes = usize::try_from(self.context.slice_bytes).unwrap_or(usize::MAX);
         Ok(MemoryPlan { slice_bytes, ..plan })
+    }
+
+    /// Memory that what goes to and from the store takes while all slots are busy. Where S3 cannot do with a fair share
+    /// of little memory, the rest must do with less.
+    fn transfer_bytes(&self) -> u64 {
+        let wanted = self.lake.transfer_bytes().saturating_mul(self.slots as u64);
+        wanted.min(memory::available_bytes(self.memory_bytes, self.slots) / 2)
     }
 
     fn gate(&self, memory: &MemoryPlan) -> &Gate {

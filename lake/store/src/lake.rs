@@ -138,6 +138,23 @@ impl Lake {
         Self { runtime: Some(runtime.clone()), ..self.clone() }
     }
 
+    /// The same lake; what goes to and from S3 takes about so much memory for each thread that reads and writes, or the
+    /// least that S3 allows, 26 MiB.
+    #[must_use]
+    pub fn with_transfers_within(&self, bytes: u64) -> Self {
+        let Place::S3(store) = &self.place else { return self.clone() };
+        let store = store.clone().with_transfers(Transfers::within(bytes));
+        Self { store: Arc::new(store.clone()), place: Place::S3(store), ..self.clone() }
+    }
+
+    /// The memory that each thread's transfers take; 0 for a lake in a folder, whose bytes go straight to files.
+    pub fn transfer_bytes(&self) -> u64 {
+        match &self.place {
+            Place::Local(_) => 0,
+            Place::S3(store) => store.transfers().memory_bytes(),
+        }
+    }
+
     /// Where the lake is: the absolute path of its folder, or `s3://bucket/prefix`.
     pub fn uri(&self) -> &str {
         &self.uri
@@ -206,9 +223,9 @@ impl Lake {
         etag: &str,
         bytes: u64,
     ) -> Result<LandingObject, OpenError> {
-        let client = match &self.place {
-            Place::Local(_) => S3Client::of_environment(),
-            Place::S3(store) => store.client().clone(),
+        let (client, transfers) = match &self.place {
+            Place::Local(_) => (S3Client::of_environment(), Transfers::MOST),
+            Place::S3(store) => (store.client().clone(), store.transfers()),
         };
         // such a URI has the path as it is, without escapes
         let (store, path): (Arc<dyn ObjectStore>, _) = if let Some(file) = key.strip_prefix("file://") {
@@ -216,7 +233,7 @@ impl Lake {
         } else if key.contains("://") {
             let Uri::S3(place) = Uri::parse(key)? else { return Err(OpenError::UnknownScheme(key.to_owned())) };
             // connections belong to the client, which is kept: a store is no more than a bucket's name
-            (Arc::new(S3Store::new(&place.bucket, client)), place.prefix)
+            (Arc::new(S3Store::new(&place.bucket, client).with_transfers(transfers)), place.prefix)
         } else {
             (Arc::clone(&self.store), self.path(key))
         };

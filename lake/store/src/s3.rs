@@ -10,6 +10,7 @@ mod get;
 mod list;
 mod part;
 mod put;
+mod transfers;
 mod upload;
 
 use std::fmt;
@@ -30,6 +31,7 @@ pub use client::S3Client;
 pub use error::{S3Error, S3Reason};
 pub use list::UnfinishedUpload;
 pub(crate) use part::S3Part;
+pub(crate) use transfers::Transfers;
 
 /// Deletions under way at once.
 const DELETES: usize = 16;
@@ -39,12 +41,22 @@ const DELETES: usize = 16;
 pub struct S3Store {
     bucket: Arc<str>,
     client: S3Client,
+    transfers: Transfers,
 }
 
 impl S3Store {
     /// The bucket of that name.
     pub fn new(bucket: &str, client: S3Client) -> Self {
-        Self { bucket: bucket.into(), client }
+        Self { bucket: bucket.into(), client, transfers: Transfers::MOST }
+    }
+
+    /// The same bucket, with so much of it in memory at a time.
+    pub(crate) fn with_transfers(self, transfers: Transfers) -> Self {
+        Self { transfers, ..self }
+    }
+
+    pub(crate) fn transfers(&self) -> Transfers {
+        self.transfers
     }
 
     /// The client that asks.

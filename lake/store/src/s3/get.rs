@@ -15,13 +15,8 @@ use object_store::{Attributes, GetOptions, GetRange, GetResult, GetResultPayload
 use tokio::task::JoinHandle;
 
 use super::client::pause;
+use super::transfers::PIECE_BYTES;
 use super::{S3Error, S3Reason, S3Store, time};
-
-/// A range is read in pieces of this size, each its own request: one connection brings some 80 MB/s.
-const PIECE_BYTES: u64 = 4 << 20;
-
-/// Pieces that are read ahead of the one that is consumed.
-const PIECES_AHEAD: usize = 3;
 
 /// Times that a body may break off, whatever its length.
 const BREAKS_MAX: u32 = 16;
@@ -187,7 +182,7 @@ impl Source {
         starts
             .map(move |start| source.clone().piece(start..end.min(start + PIECE_BYTES)))
             .map(Task::spawn)
-            .buffered(PIECES_AHEAD)
+            .buffered(self.store.transfers.pieces_ahead)
             .map_ok(|piece| stream::iter(piece.into_iter().map(Ok)))
             .try_flatten()
             .boxed()

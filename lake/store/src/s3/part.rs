@@ -13,12 +13,6 @@ use tokio::task::JoinSet;
 use super::S3Store;
 use super::upload::Upload;
 
-/// Size of the parts of an upload; an object that is smaller is one request. S3 takes 10,000 parts, 78 GiB.
-pub(crate) const UPLOAD_PART_BYTES: usize = 8 << 20;
-
-/// Parts of one upload that are under way while the next is made.
-const PARTS_UNDER_WAY: usize = 2;
-
 /// An object being written. Nobody sees it until [`finish`](Self::finish); dropped before that, it leaves nothing.
 #[derive(Debug)]
 pub(crate) struct S3Part {
@@ -41,10 +35,11 @@ impl S3Part {
 
     /// Takes at least one of `bytes`.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<usize> {
-        if self.buffer.len() == UPLOAD_PART_BYTES {
+        let part_bytes = self.store.transfers.part_bytes;
+        if self.buffer.len() == part_bytes {
             self.send()?;
         }
-        let taken = bytes.len().min(UPLOAD_PART_BYTES - self.buffer.len());
+        let taken = bytes.len().min(part_bytes - self.buffer.len());
         self.buffer.extend_from_slice(&bytes[..taken]);
         Ok(taken)
     }
@@ -79,7 +74,7 @@ impl S3Part {
                 Arc::clone(self.upload.insert(upload))
             }
         };
-        while self.under_way.len() >= PARTS_UNDER_WAY {
+        while self.under_way.len() >= self.store.transfers.parts_under_way {
             self.wait()?;
         }
         self.begun += 1;
