@@ -35,6 +35,8 @@ pub(crate) struct Faults {
     /// Cannot be done.
     pub(crate) broken: Option<TaskId>,
     pub(crate) conflict: bool,
+    /// The store refuses a write for good.
+    pub(crate) store_refuses: u64,
     /// Nobody replaces workers that are gone.
     pub(crate) no_new_workers: bool,
 }
@@ -82,6 +84,7 @@ impl Faults {
         }
         faults.conflict = rng.chance(20);
         faults.no_new_workers = rng.chance(20);
+        faults.store_refuses = if rng.chance(20) { rng.between(1, 300) } else { 0 };
         faults
     }
 
@@ -100,11 +103,9 @@ impl Faults {
             JobError::NoWorkers { .. } => self.no_new_workers || self.worker_hangs > 0,
             JobError::Conflict { .. } => self.conflict,
             JobError::Store { .. } => self.store_fails + self.store_lies + self.store_silent > 0,
+            JobError::Refused { .. } => self.store_refuses > 0,
             JobError::Fenced { .. } => self.two_coordinators > 0,
-            JobError::Deadline { .. }
-            | JobError::BadRecords { .. }
-            | JobError::Refused { .. }
-            | JobError::Invariant { .. } => false,
+            JobError::Deadline { .. } | JobError::BadRecords { .. } | JobError::Invariant { .. } => false,
         }
     }
 }

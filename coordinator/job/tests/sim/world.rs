@@ -293,7 +293,10 @@ impl World {
         let soon_ms = self.rng.between(5, 60);
         let later_ms = if self.bad_luck(self.faults.store_slow) { self.rng.between(500, 5_000) } else { soon_ms };
         let conflict = self.faults.conflict && matches!(write, Write::Commit(_));
-        if conflict || self.bad_luck(self.faults.store_fails) {
+        if self.bad_luck(self.faults.store_refuses) {
+            let refused = Event::StoreRefused { message: "403".to_owned() };
+            self.after(later_ms, Item::ToCoordinator(coordinator, refused));
+        } else if conflict || self.bad_luck(self.faults.store_fails) {
             self.after(later_ms, Item::ToCoordinator(coordinator, failed));
         } else if self.bad_luck(self.faults.store_lies) {
             self.after(later_ms, Item::Write(coordinator, write, false));
