@@ -168,7 +168,7 @@ fn measure(name: &str, objects: u64, object_bytes: u64, shards: u32) {
     };
     let (begin, cpu_begin) = (Instant::now(), cpu_seconds());
     for id in 0..WORKERS {
-        let capacity = Capacity { slots: SLOTS, memory_bytes: 8 << 30 };
+        let capacity = Capacity { slots: SLOTS, memory_bytes: 8 << 30, high_memory: false };
         cluster.tell(0, Event::WorkerRegistered { worker: WorkerId(id), name: format!("pod-{id}"), capacity });
     }
     let (mut now_ms, mut done, mut ticks) = (0, 0u64, 0u64);

@@ -35,6 +35,9 @@ pub struct JobConfig {
     pub write_failures_max: u32,
     /// How many bad records of a landing table are accepted.
     pub bad_records: BadRecordLimit,
+    /// Whether workers with more memory can be had: a task that runs out of memory alone on a worker waits for one of
+    /// them, instead of trying the largest of those that are there.
+    pub high_memory: bool,
 }
 
 impl Default for JobConfig {
@@ -55,6 +58,7 @@ impl Default for JobConfig {
             write_timeout_ms: 120_000,
             write_failures_max: 10,
             bad_records: BadRecordLimit::Fraction(0.001),
+            high_memory: false,
         }
     }
 }

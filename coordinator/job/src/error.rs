@@ -33,12 +33,14 @@ pub enum JobError {
     },
     /// A task does not fit into the memory of the largest worker.
     #[error(
-        "{task} runs out of memory alone on the largest worker ({memory_bytes} bytes): give workers more memory, or the \
-         run more shards (--shards)"
+        "{task}{} runs out of memory alone on the largest worker ({memory_bytes} bytes): give workers more memory, or the \
+         run more shards (--shards)", OfShard(*.shard)
     )]
     OutOfMemory {
         /// The task.
         task: TaskId,
+        /// The shard that it joins, if it joins one.
+        shard: Option<u32>,
         /// Memory of that worker.
         memory_bytes: u64,
     },
@@ -63,6 +65,12 @@ pub enum JobError {
         tasks_left: u32,
         /// What became of the last workers, oldest first.
         last_losses: Vec<WorkerLoss>,
+    },
+    /// There can be no workers, or they can do no work.
+    #[error("{message}")]
+    Fleet {
+        /// Why, and what to do about it.
+        message: String,
     },
     /// The run took longer than `--deadline`.
     #[error("not done after {deadline_ms} ms (--deadline): resume the run with a later deadline or more workers")]
@@ -130,6 +138,14 @@ pub struct WorkerLoss {
     pub class: FailureClass,
     /// What is known.
     pub message: String,
+}
+
+struct OfShard(Option<u32>);
+
+impl fmt::Display for OfShard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |shard| write!(f, " (shard {shard})"))
+    }
 }
 
 struct Losses<'a>(&'a [WorkerLoss]);

@@ -60,6 +60,8 @@ pub struct Capacity {
     pub slots: u32,
     /// Memory for its tasks together.
     pub memory_bytes: u64,
+    /// Whether it is there for tasks that run out of memory elsewhere, and takes no others.
+    pub high_memory: bool,
 }
 
 /// Something that happened. None of them needs to arrive once only: repeated, late and reordered ones do no harm.
@@ -86,6 +88,22 @@ pub enum Event {
     WorkerDraining {
         /// The worker.
         worker: WorkerId,
+    },
+    /// Whether a worker is to get nothing new: it finishes what it has, stays, and may be wanted again. Whoever makes
+    /// workers takes those away that hold nothing.
+    WorkerRetired {
+        /// The worker.
+        worker: WorkerId,
+        /// Whether it is retired from now on.
+        retired: bool,
+    },
+    /// Whoever makes workers may not make any for now, and somebody wants it so: to be sent at least every few seconds
+    /// while it lasts. That no worker is there is no fault then.
+    WorkersHeldBack,
+    /// Whoever makes workers cannot make any, or they cannot do any work: the run cannot go on.
+    FleetFailed {
+        /// Why, and what to do about it.
+        message: String,
     },
     /// A worker's stream is closed or broken.
     WorkerGone {

@@ -50,7 +50,8 @@ pub enum MemoryNeed {
     Slot,
     /// A worker that does nothing else.
     Alone,
-    /// The worker with the most memory, and that it does nothing else.
+    /// The worker with the most memory, and that it does nothing else. Where workers with more memory can be had
+    /// ([`JobConfig::high_memory`](crate::JobConfig)), one of those.
     Largest,
 }
 

@@ -16,6 +16,8 @@ use crate::clock::Clock;
 use crate::config::JobConfig;
 use crate::error::{JobError, WorkerLoss};
 use crate::event::{Action, DismissReason, EndReason, Epoch, Event, Lease, WorkerId};
+use crate::failure::MemoryNeed;
+use crate::fleet_size::WorkLeft;
 use crate::histogram::Histogram;
 use crate::plan::RunPlan;
 use crate::progress::{CommitInput, Effort, Progress};
@@ -133,6 +135,15 @@ impl Job {
                 }
                 Ok(())
             }
+            Event::WorkerRetired { worker, retired } => {
+                self.workers.retire(worker, retired);
+                Ok(())
+            }
+            Event::WorkersHeldBack => {
+                self.alone_since_ms = self.alone_since_ms.map(|_| self.clock.now_ms());
+                Ok(())
+            }
+            Event::FleetFailed { message } => Err(JobError::Fleet { message }),
             Event::WorkerGone { worker, class, message } => self.lose_worker(worker, class, &message),
             Event::TaskDone { worker, lease, output, cost } => self.task_done(worker, lease, output, cost, actions),
             Event::TaskFailed { worker, lease, class, message } => self.task_failed(worker, lease, class, &message),
@@ -215,22 +226,33 @@ impl Job {
         self.tasks.waiting()
     }
 
-    /// Number of tasks of the present stage that are not done: as many slots have something to do.
-    pub fn tasks_left(&self) -> u32 {
-        let stage = self.stage();
-        self.progress.tasks(stage) - self.progress.done(stage)
-    }
-
-    /// Bytes of those tasks, about: landing bytes in the scan stages, shuffle bytes in the join.
-    pub fn bytes_left(&self) -> u64 {
-        match self.stage() {
+    /// What is left of a stage: its tasks that are not done, of which as many slots have something to do, and their
+    /// bytes, about: landing bytes in the scan stages, shuffle bytes in the join, as far as they are known.
+    pub fn work_left(&self, stage: Stage) -> WorkLeft {
+        let tasks = self.progress.tasks(stage) - self.progress.done(stage);
+        let bytes = match stage {
             Stage::Join => {
-                let open = |index: &u32| !self.progress.is_done(TaskId { stage: Stage::Join, index: *index });
+                let open = |index: &u32| !self.progress.is_done(TaskId { stage, index: *index });
                 let shards = (0u32..).zip(&self.progress.shards);
                 shards.filter(|(index, _)| open(index)).map(|(_, size)| size.bytes).sum()
             }
-            _ => u64::from(self.tasks_left()).saturating_mul(self.plan.task_bytes),
+            _ => u64::from(tasks).saturating_mul(self.plan.task_bytes),
+        };
+        WorkLeft { tasks, bytes, task_bytes: self.plan.task_bytes }
+    }
+
+    /// Number of tasks that need a worker with more memory than the usual ones have, waiting or running.
+    pub fn high_memory_tasks(&self) -> usize {
+        if !self.config.high_memory {
+            return 0;
         }
+        let needs_most = |attempt: &&AttemptId| self.tasks.task(attempt.task.index).memory == MemoryNeed::Largest;
+        self.tasks.largest() + self.held.keys().filter(needs_most).count()
+    }
+
+    /// All workers, and how many tasks each runs.
+    pub fn loads(&self) -> impl ExactSizeIterator<Item = (WorkerId, usize)> + '_ {
+        self.workers.loads()
     }
 
     fn note(&mut self, stage: Stage, change: impl Fn(&mut Effort)) {

@@ -9,7 +9,7 @@ pub(crate) const GRANTS_MAX: u16 = 1_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// In `ready`, `delayed` or `heavy`.
+    /// In `ready`, `delayed`, `heavy` or `largest`.
     Waiting,
     Running,
     Done,
@@ -36,12 +36,16 @@ pub(crate) struct Tasks {
     ready: VecDeque<u32>,
     delayed: BTreeSet<(u64, u32)>,
     heavy: VecDeque<u32>,
+    /// Those that wait for a worker with more memory than the usual ones have; empty where there are none such.
+    largest: VecDeque<u32>,
+    high_memory: bool,
     waiting: u32,
 }
 
 impl Tasks {
-    /// `order` names the tasks that are to be done, the first one first; the others of `count` are done.
-    pub(crate) fn new(count: u32, order: Vec<u32>) -> Self {
+    /// `order` names the tasks that are to be done, the first one first; the others of `count` are done. `high_memory`
+    /// says whether workers with more memory can be had.
+    pub(crate) fn new(count: u32, order: Vec<u32>, high_memory: bool) -> Self {
         let done = Task { place: Place::Done, memory: MemoryNeed::Slot, live: 0, failures: 0, losses: 0, granted: 0 };
         let mut tasks = vec![done; count as usize];
         let mut waiting = 0;
@@ -49,7 +53,7 @@ impl Tasks {
             tasks[index as usize].place = Place::Waiting;
             waiting += 1;
         }
-        Self { tasks, ready: order.into(), waiting, ..Self::default() }
+        Self { tasks, ready: order.into(), waiting, high_memory, ..Self::default() }
     }
 
     pub(crate) fn task(&self, index: u32) -> &Task {
@@ -100,6 +104,21 @@ impl Tasks {
         self.heavy.pop_front();
     }
 
+    /// The next task that needs more memory than the usual workers have.
+    pub(crate) fn take_largest(&mut self) -> Option<u32> {
+        while let Some(index) = self.largest.pop_front() {
+            if self.tasks[index as usize].place == Place::Waiting {
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    /// How many of those there are.
+    pub(crate) fn largest(&self) -> usize {
+        self.largest.iter().filter(|&&index| self.tasks[index as usize].place == Place::Waiting).count()
+    }
+
     /// A task that was taken, or is running, gets one more attempt: its number within the epoch.
     pub(crate) fn start(&mut self, index: u32) -> u32 {
         let task = &mut self.tasks[index as usize];
@@ -136,6 +155,7 @@ impl Tasks {
     fn enqueue(&mut self, index: u32) {
         match self.tasks[index as usize].memory {
             MemoryNeed::Slot => self.ready.push_front(index),
+            MemoryNeed::Largest if self.high_memory => self.largest.push_back(index),
             _ => self.heavy.push_back(index),
         }
     }

@@ -13,8 +13,17 @@ pub(crate) struct Worker {
     pub(crate) heard_ms: u64,
     pub(crate) running: BTreeSet<AttemptId>,
     draining: bool,
+    /// It gets nothing new, until it is wanted again.
+    retired: bool,
     /// It runs a task that needs all its memory.
     exclusive: bool,
+}
+
+impl Worker {
+    /// Whether it may be kept free for a task that needs all its memory.
+    fn can_be_reserved(&self) -> bool {
+        !self.draining && !self.retired && !self.capacity.high_memory
+    }
 }
 
 /// All workers. Which one is free is known without looking at all of them.
@@ -24,6 +33,8 @@ pub(crate) struct Workers {
     /// Those with a free slot, by the number of tasks they run.
     free: BTreeSet<(usize, WorkerId)>,
     draining: BTreeSet<WorkerId>,
+    /// Those with more memory than the others that run nothing and may.
+    idle_high_memory: BTreeSet<WorkerId>,
     /// Gets nothing new, so that it is empty soon: the task of this number waits for that.
     reserved: Option<(WorkerId, u32)>,
 }
@@ -31,7 +42,8 @@ pub(crate) struct Workers {
 impl Workers {
     pub(crate) fn register(&mut self, id: WorkerId, name: String, capacity: Capacity, now_ms: u64) {
         let running = BTreeSet::new();
-        let new = Worker { name, capacity, heard_ms: now_ms, running, draining: false, exclusive: false };
+        let new =
+            Worker { name, capacity, heard_ms: now_ms, running, draining: false, retired: false, exclusive: false };
         self.workers.entry(id).or_insert(new);
         self.change(id, |worker| {
             worker.capacity = capacity;
@@ -50,6 +62,14 @@ impl Workers {
             self.release(id);
             self.change(id, |worker| worker.draining = true);
         }
+    }
+
+    /// A worker gets nothing new, or does again.
+    pub(crate) fn retire(&mut self, id: WorkerId, retired: bool) {
+        if retired {
+            self.release(id);
+        }
+        self.change(id, |worker| worker.retired = retired);
     }
 
     pub(crate) fn remove(&mut self, id: WorkerId) -> Option<Worker> {
@@ -81,6 +101,11 @@ impl Workers {
         self.workers.len()
     }
 
+    /// All of them, and how many tasks each runs.
+    pub(crate) fn loads(&self) -> impl ExactSizeIterator<Item = (WorkerId, usize)> + '_ {
+        self.workers.iter().map(|(id, worker)| (*id, worker.running.len()))
+    }
+
     pub(crate) fn ids(&self) -> Vec<WorkerId> {
         self.workers.keys().copied().collect()
     }
@@ -101,6 +126,11 @@ impl Workers {
         self.free.iter().map(|(_, id)| *id).find(|id| Some(*id) != not)
     }
 
+    /// A worker with more memory than the others that runs nothing.
+    pub(crate) fn idle_high_memory(&self) -> Option<WorkerId> {
+        self.idle_high_memory.first().copied()
+    }
+
     /// The worker for task `index`, which needs one for itself, if it is empty; until then it gets nothing else.
     pub(crate) fn reserve(&mut self, index: u32, need: MemoryNeed) -> Option<WorkerId> {
         let empty = self.free.first().filter(|(running, _)| *running == 0 && need < MemoryNeed::Largest);
@@ -108,7 +138,7 @@ impl Workers {
             (_, Some((_, id))) => *id,
             (Some((id, of)), None) if of == index => id,
             _ => {
-                let able = self.workers.iter().filter(|(_, worker)| !worker.draining);
+                let able = self.workers.iter().filter(|(_, worker)| worker.can_be_reserved());
                 let least = |worker: &Worker| std::cmp::Reverse(worker.running.len());
                 let id = match need {
                     MemoryNeed::Largest => able.max_by_key(|(_, w)| (w.capacity.memory_bytes, least(w))),
@@ -137,11 +167,18 @@ impl Workers {
     fn change(&mut self, id: WorkerId, change: impl FnOnce(&mut Worker)) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         self.free.remove(&(worker.running.len(), id));
+        self.idle_high_memory.remove(&id);
         change(worker);
         let slots = worker.capacity.slots.max(1) as usize;
-        let takes_more =
-            !worker.draining && !worker.exclusive && self.reserved.is_none_or(|(reserved, _)| reserved != id);
-        if takes_more && worker.running.len() < slots {
+        let takes_more = !worker.draining
+            && !worker.retired
+            && !worker.exclusive
+            && self.reserved.is_none_or(|(reserved, _)| reserved != id);
+        if worker.capacity.high_memory {
+            if takes_more && worker.running.is_empty() {
+                self.idle_high_memory.insert(id);
+            }
+        } else if takes_more && worker.running.len() < slots {
             self.free.insert((worker.running.len(), id));
         }
     }

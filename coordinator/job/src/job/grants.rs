@@ -33,6 +33,11 @@ impl Job {
             self.workers.unreserve();
         }
         while entries < GRANT_ENTRIES_MAX {
+            let Some(worker) = self.workers.idle_high_memory() else { break };
+            let Some(index) = self.tasks.take_largest() else { break };
+            entries += self.grant(worker, TaskId { stage, index }, false, actions)?;
+        }
+        while entries < GRANT_ENTRIES_MAX {
             let Some(worker) = self.workers.least_loaded(None) else { break };
             let Some(index) = self.tasks.take() else { break };
             entries += self.grant(worker, TaskId { stage, index }, false, actions)?;

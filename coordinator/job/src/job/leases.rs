@@ -5,7 +5,7 @@ use crate::error::{JobError, WorkerLoss};
 use crate::event::{Action, DismissReason, Lease, RevokeReason, WorkerId};
 use crate::failure::{Counts, Remedy, remedy};
 use crate::progress::TaskRecord;
-use crate::task::{AttemptId, FailureClass, TaskCost, TaskId, TaskOutput};
+use crate::task::{AttemptId, FailureClass, Stage, TaskCost, TaskId, TaskOutput};
 
 impl Job {
     /// Whether a worker is registered; one that is not is told so. It is alive if it is.
@@ -159,7 +159,10 @@ impl Job {
             }
             Counts::Memory => match state.memory.more() {
                 Some(more) => state.memory = more,
-                None => return Err(JobError::OutOfMemory { task, memory_bytes }),
+                None => {
+                    let shard = (task.stage == Stage::Join && task.index < self.plan.shards()).then_some(task.index);
+                    return Err(JobError::OutOfMemory { task, shard, memory_bytes });
+                }
             },
         }
         let now_ms = self.clock.now_ms();

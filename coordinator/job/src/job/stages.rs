@@ -34,7 +34,7 @@ impl Job {
             let bytes = |index: u32| self.progress.shards.get(index as usize).map_or(u64::MAX, |size| size.bytes);
             order.sort_by_key(|&index| std::cmp::Reverse(bytes(index)));
         }
-        self.tasks = Tasks::new(count, order);
+        self.tasks = Tasks::new(count, order, self.config.high_memory);
         self.times_ms = Histogram::default();
         self.phase = Phase::Tasks(stage);
     }

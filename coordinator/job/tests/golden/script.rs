@@ -120,6 +120,7 @@ impl Script {
         if let Some(count) = number(words, "write-failures") {
             self.config.write_failures_max = count;
         }
+        self.config.high_memory |= words.contains(&"high-memory");
         if let Some(limit) = value(words, "bad-records") {
             self.config.bad_records = limit.parse().expect("a limit");
         }
@@ -177,6 +178,7 @@ impl Script {
                 capacity: Capacity {
                     slots: number(words, "slots").unwrap_or(1),
                     memory_bytes: number(words, "memory").unwrap_or(1),
+                    high_memory: words.contains(&"high-memory"),
                 },
             },
             "heartbeat" => Event::Heartbeat {
@@ -184,6 +186,10 @@ impl Script {
                 running: words[2..].iter().map(|word| self.lease(word)).collect(),
             },
             "drain" => Event::WorkerDraining { worker: worker(words[1]) },
+            "retire" => Event::WorkerRetired { worker: worker(words[1]), retired: true },
+            "unretire" => Event::WorkerRetired { worker: worker(words[1]), retired: false },
+            "held-back" => Event::WorkersHeldBack,
+            "fleet-failed" => Event::FleetFailed { message: rest(1) },
             "gone" => Event::WorkerGone { worker: worker(words[1]), class: spelled(words[2]), message: rest(3) },
             "done" => {
                 let lease = self.lease(words[2]);

@@ -93,7 +93,7 @@ impl Faults {
         match error {
             JobError::Task { task, .. } => self.broken == Some(*task),
             JobError::Attempts { .. } => self.attempt_fails > 0,
-            JobError::OutOfMemory { task, memory_bytes } => {
+            JobError::OutOfMemory { task, memory_bytes, .. } => {
                 // while messages overtake each other, a worker may have more to do than the coordinator knows
                 let fits = |needs| needs <= *memory_bytes && self.message_slow == 0;
                 self.hog.is_some_and(|(hog, needs)| hog == *task && !fits(needs))

@@ -23,7 +23,8 @@ pub(crate) struct Machine {
 
 impl World {
     pub(crate) fn new_machine(&mut self) {
-        let capacity = Capacity { slots: self.rng.between(0, 3) as u32, memory_bytes: self.rng.between(1, 4) };
+        let capacity =
+            Capacity { slots: self.rng.between(0, 3) as u32, memory_bytes: self.rng.between(1, 4), high_memory: false };
         self.machines.push(Machine {
             connection: None,
             alive: true,

@@ -105,6 +105,7 @@ fn config() -> JobConfig {
         write_timeout_ms: 1_500,
         write_failures_max: 12,
         bad_records: BadRecordLimit::Fraction(0.0),
+        high_memory: false,
     }
 }
 
