@@ -17,9 +17,12 @@ use tonic::transport::{Certificate, ClientTlsConfig, Identity, ServerTlsConfig};
 /// The name in the certificate of a coordinator that makes its own.
 pub const COORDINATOR_NAME: &str = "stedi-coordinator";
 
-const CA_FILE: &str = "ca.pem";
-const CERT_FILE: &str = "worker.pem";
-const KEY_FILE: &str = "worker-key.pem";
+/// File of the CA, in the folder of `--tls-dir`.
+pub const CA_FILE: &str = "ca.pem";
+/// File of the workers' certificate.
+pub const CERT_FILE: &str = "worker.pem";
+/// File of its key.
+pub const KEY_FILE: &str = "worker-key.pem";
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -70,17 +73,15 @@ impl TlsFiles {
     /// # Errors
     /// If a file cannot be read or written.
     pub fn server(&self) -> Result<Option<ServerTlsConfig>, TlsError> {
-        let (ca, cert, key) = if let Some(dir) = &self.tls_dir {
-            let made = Made::new()?;
+        if let Some(dir) = &self.tls_dir {
+            let made = RunCertificates::make()?;
             made.write(dir)?;
-            (made.ca.into_bytes(), made.cert.into_bytes(), made.key.into_bytes())
-        } else if let (Some(ca), Some(cert), Some(key)) = (&self.tls_ca, &self.tls_cert, &self.tls_key) {
-            (read(ca)?, read(cert)?, read(key)?)
-        } else {
-            return Ok(None);
-        };
-        let identity = Identity::from_pem(cert, key);
-        Ok(Some(ServerTlsConfig::new().identity(identity).client_ca_root(Certificate::from_pem(ca))))
+            return Ok(Some(made.server_config()));
+        }
+        match (&self.tls_ca, &self.tls_cert, &self.tls_key) {
+            (Some(ca), Some(cert), Some(key)) => Ok(Some(server_config(&read(ca)?, &read(cert)?, &read(key)?))),
+            _ => Ok(None),
+        }
     }
 
     /// The worker's side. `None` without TLS.
@@ -104,16 +105,33 @@ impl TlsFiles {
 }
 
 /// What a coordinator makes for one run, as PEM.
-struct Made {
-    ca: String,
-    cert: String,
-    key: String,
-    worker_cert: String,
-    worker_key: String,
+#[derive(Clone, PartialEq, Eq)]
+pub struct RunCertificates {
+    /// The certificate of the CA. Nobody has its key.
+    pub ca: String,
+    /// The coordinator's certificate.
+    pub server: String,
+    /// Its key.
+    pub server_key: String,
+    /// The workers' certificate.
+    pub worker: String,
+    /// Its key.
+    pub worker_key: String,
 }
 
-impl Made {
-    fn new() -> Result<Self, TlsError> {
+impl std::fmt::Debug for RunCertificates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // keys do not belong into logs
+        f.write_str("RunCertificates")
+    }
+}
+
+impl RunCertificates {
+    /// Makes a CA and two certificates of it, and forgets the CA's key.
+    ///
+    /// # Errors
+    /// If there is no randomness to be had.
+    pub fn make() -> Result<Self, TlsError> {
         let mut params = CertificateParams::new(Vec::new())?;
         params.distinguished_name.push(DnType::CommonName, "stedi run");
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -121,14 +139,19 @@ impl Made {
         let ca_key = KeyPair::generate()?;
         let ca = params.self_signed(&ca_key)?.pem();
         let issuer = Issuer::new(params, ca_key);
-        let (cert, key) = signed(&issuer, COORDINATOR_NAME, ExtendedKeyUsagePurpose::ServerAuth)?;
-        let (worker_cert, worker_key) = signed(&issuer, "stedi-worker", ExtendedKeyUsagePurpose::ClientAuth)?;
-        Ok(Self { ca, cert, key, worker_cert, worker_key })
+        let (server, server_key) = signed(&issuer, COORDINATOR_NAME, ExtendedKeyUsagePurpose::ServerAuth)?;
+        let (worker, worker_key) = signed(&issuer, "stedi-worker", ExtendedKeyUsagePurpose::ClientAuth)?;
+        Ok(Self { ca, server, server_key, worker, worker_key })
+    }
+
+    /// The coordinator's side.
+    pub fn server_config(&self) -> ServerTlsConfig {
+        server_config(self.ca.as_bytes(), self.server.as_bytes(), self.server_key.as_bytes())
     }
 
     fn write(&self, dir: &Path) -> Result<(), TlsError> {
         fs::create_dir_all(dir).map_err(|source| failed("write", dir, source))?;
-        for (name, text) in [(CA_FILE, &self.ca), (CERT_FILE, &self.worker_cert), (KEY_FILE, &self.worker_key)] {
+        for (name, text) in [(CA_FILE, &self.ca), (CERT_FILE, &self.worker), (KEY_FILE, &self.worker_key)] {
             let path = dir.join(name);
             // a new file, because permissions are given when one is made
             let _ = fs::remove_file(&path);
@@ -138,6 +161,11 @@ impl Made {
         }
         Ok(())
     }
+}
+
+fn server_config(ca: &[u8], cert: &[u8], key: &[u8]) -> ServerTlsConfig {
+    let identity = Identity::from_pem(cert, key);
+    ServerTlsConfig::new().identity(identity).client_ca_root(Certificate::from_pem(ca))
 }
 
 fn signed(
