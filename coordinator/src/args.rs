@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{Parser, Subcommand};
 use stedi_endpoint::TlsFiles;
-use stedi_run::{RunConfig, RunOptions};
+use stedi_fleet::FleetOptions;
+use stedi_run::{LandingOptions, RunConfig, RunOptions};
 
 const EXIT_CODES: &str = "\
 Every option can come from the environment: --lake from STEDI_LAKE, --listen from STEDI_LISTEN.
@@ -20,7 +21,7 @@ Exit codes of run:
   5    a guarantee is broken; nothing was committed
   143  SIGTERM: what is done is kept, run again to resume";
 
-/// Curates with many workers: plans a run, gives its tasks to workers, commits.
+/// Curates with many workers: plans a run, gives its tasks to workers, commits. On Kubernetes it makes the workers, too.
 #[derive(Debug, Parser)]
 #[command(name = "stedi-coordinator", version, max_term_width = 100, arg_required_else_help = true, after_help = EXIT_CODES)]
 pub(crate) struct Args {
@@ -32,6 +33,22 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Serve one run to workers, commit it, and exit; resumes the lake's unfinished run if it is the same one
     Run(Box<RunCommand>),
+    /// Check an installation: the lake, its landing, and the rights that a fleet needs; exits with 1 if something is wrong
+    Doctor(Box<DoctorCommand>),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DoctorCommand {
+    /// The lake: a path, file:// or s3:// URI
+    #[arg(long = "lake", env = "STEDI_LAKE", value_name = "URI")]
+    pub(crate) lake: String,
+    #[command(flatten)]
+    pub(crate) landing: LandingOptions,
+    #[command(flatten)]
+    pub(crate) fleet: FleetOptions,
+    /// Print one JSON object on standard output
+    #[arg(long, env = "STEDI_JSON", value_parser = FalseyValueParser::new())]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -62,6 +79,8 @@ pub(crate) struct RunCommand {
     /// A worker that is silent for this time has lost its leases
     #[arg(long, env = "STEDI_LEASE", value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     pub(crate) lease: Duration,
+    #[command(flatten)]
+    pub(crate) fleet: FleetOptions,
     #[command(flatten)]
     pub(crate) tls: TlsFiles,
     /// Listen without TLS even where others than this machine can reach it

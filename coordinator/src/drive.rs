@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stedi_endpoint::Health;
+use stedi_fleet::{Fleet, Running, Update};
 use stedi_job::event::{Action, DismissReason, EndReason, Event};
 use stedi_job::{Job, WorkerId};
 use stedi_proto::{DismissReason as WireReason, ToWorker};
 use tokio::sync::mpsc;
 
+use crate::crew::Crew;
 use crate::effects::Effects;
 use crate::metrics::Metrics;
 use crate::service::Input;
@@ -32,6 +34,9 @@ pub(crate) struct Drive {
     pub(crate) metrics: Metrics,
     /// What times are counted from.
     pub(crate) started: Instant,
+    pub(crate) crew: Crew,
+    /// Who makes the workers, if this coordinator does.
+    pub(crate) fleet: Option<(Arc<Fleet>, Running)>,
 }
 
 impl Drive {
@@ -44,10 +49,16 @@ impl Drive {
         let mut stopped = false;
         loop {
             self.health.beat();
-            let event = tokio::select! {
-                Some(event) = self.written.recv() => event,
-                Some(input) = self.inputs.recv() => workers.take(input),
-                _ = tick.tick() => Event::Tick,
+            let events = tokio::select! {
+                Some(event) = self.written.recv() => vec![event],
+                Some(input) = self.inputs.recv() => self.take(input, &mut workers),
+                update = update(&mut self.fleet) => self.crew.heed(update),
+                _ = tick.tick() => {
+                    if let Some((_, running)) = &self.fleet {
+                        running.need(self.crew.need(&self.job));
+                    }
+                    self.crew.tick(self.now_ms())
+                }
                 _ = look_around.tick() => {
                     self.effects.look_around();
                     continue;
@@ -55,29 +66,57 @@ impl Drive {
                 _ = &mut self.stop, if !stopped => {
                     stopped = true;
                     tracing::info!("SIGTERM: saving what is done");
-                    Event::Stop
+                    vec![Event::Stop]
                 }
             };
-            self.metrics.event(&event);
-            tell(&event);
-            if let Event::WorkerGone { worker, .. } = &event {
-                workers.outboxes.remove(worker);
-            }
-            let now_ms = self.now_ms();
-            let mut end = None;
-            for action in self.job.handle_event(now_ms, event) {
-                self.metrics.action(&action);
-                if let Action::End { reason } = action {
-                    end = Some(reason);
-                } else {
-                    self.perform(action, &mut workers);
+            for event in events {
+                if let Some(reason) = self.handle(event, &mut workers) {
+                    return reason;
                 }
             }
             self.metrics.workers.set(i64::try_from(workers.outboxes.len()).unwrap_or(i64::MAX));
-            if let Some(reason) = end {
-                return reason;
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// What a worker's stream says, in the words of the job.
+    fn take(&mut self, input: Input, workers: &mut Workers) -> Vec<Event> {
+        match input {
+            Input::Connected { worker, pod, outbox, event } => {
+                workers.outboxes.insert(worker, outbox);
+                match (&self.fleet, pod) {
+                    (Some((fleet, _)), Some(pod)) => {
+                        let high_memory = fleet.is_high_memory(&pod);
+                        self.crew.join(worker, pod, high_memory, event)
+                    }
+                    _ => vec![event],
+                }
+            }
+            Input::Event(event) => self.crew.hear(event, self.now_ms()),
+        }
+    }
+
+    /// Tells the job of an event, and performs what it says; how the job ended, if it has.
+    fn handle(&mut self, event: Event, workers: &mut Workers) -> Option<EndReason> {
+        self.metrics.event(&event);
+        tell(&event);
+        if let Event::WorkerGone { worker, .. } = &event {
+            workers.outboxes.remove(worker);
+        }
+        let now_ms = self.now_ms();
+        let mut end = None;
+        for action in self.job.handle_event(now_ms, event) {
+            self.metrics.action(&action);
+            if let Action::End { reason } = action {
+                end = Some(reason);
+            } else {
+                self.perform(action, workers);
             }
         }
+        end
     }
 
     /// Waits for what is done after the end, and meanwhile tells workers that come, or still speak, how the run ended. One
@@ -88,20 +127,18 @@ impl Drive {
         let mut tick = tokio::time::interval(TICK);
         loop {
             self.health.beat();
-            let event = tokio::select! {
+            let events = tokio::select! {
                 done = &mut last => return done,
-                Some(input) = self.inputs.recv() => late.take(input),
+                Some(input) = self.inputs.recv() => self.take(input, &mut late),
                 _ = tick.tick() => continue,
             };
             let now_ms = self.now_ms();
-            for action in self.job.handle_event(now_ms, event) {
-                self.perform(action, &mut late);
+            for event in events {
+                for action in self.job.handle_event(now_ms, event) {
+                    self.perform(action, &mut late);
+                }
             }
         }
-    }
-
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     fn perform(&self, action: Action, workers: &mut Workers) {
@@ -129,6 +166,14 @@ impl Drive {
     }
 }
 
+/// The next thing that the fleet says; never, without one.
+async fn update(fleet: &mut Option<(Arc<Fleet>, Running)>) -> Update {
+    match fleet {
+        Some((_, running)) => running.update().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The open streams.
 #[derive(Default)]
 struct Workers {
@@ -136,16 +181,6 @@ struct Workers {
 }
 
 impl Workers {
-    fn take(&mut self, input: Input) -> Event {
-        match input {
-            Input::Connected { worker, outbox, event } => {
-                self.outboxes.insert(worker, outbox);
-                event
-            }
-            Input::Event(event) => event,
-        }
-    }
-
     /// A worker that takes no messages is cut off: its stream ends, and the event of that follows.
     fn send(&mut self, worker: WorkerId, message: ToWorker) {
         if let Some(outbox) = self.outboxes.get(&worker)
@@ -185,6 +220,7 @@ fn tell(event: &Event) {
         Event::SaveFailed { message, .. } | Event::ReadersFailed { message } | Event::CommitFailed { message, .. } => {
             tracing::warn!(message, "the store failed");
         }
+        Event::FleetFailed { message } => tracing::error!(message, "no workers to be had"),
         Event::Fenced { by } => tracing::warn!(epoch = by.0, "another coordinator has taken the run over"),
         _ => {}
     }

@@ -1,6 +1,7 @@
 //! Why a coordinator ends without a commit.
 
 use stedi_endpoint::{ClearTextError, HttpError, TlsError};
+use stedi_fleet::FleetError;
 use stedi_job::JobError;
 use stedi_job::progress::Mismatch;
 use stedi_run::RunError;
@@ -26,6 +27,8 @@ pub(crate) enum ServeError {
     ClearText(#[from] ClearTextError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
     #[error(transparent)]
     Http(#[from] HttpError),
     #[error("failed to listen on {address} (--listen): choose another address")]
@@ -63,6 +66,7 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
         Some(ServeError::Job(JobError::BadRecords { .. })) => 3,
         Some(ServeError::Job(JobError::Conflict { .. } | JobError::Fenced { .. })) => 4,
         Some(ServeError::Job(JobError::Invariant { .. })) => 5,
+        Some(ServeError::Fleet(error)) if error.is_usage() => 2,
         Some(ServeError::Stopped) => 143,
         _ => 1,
     }

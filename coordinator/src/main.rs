@@ -4,6 +4,8 @@
 //! [`drive`] tells it events and performs its actions, in one loop, in one place.
 
 mod args;
+mod crew;
+mod doctor;
 mod drive;
 mod effects;
 mod epoch;
@@ -20,15 +22,26 @@ use clap::Parser as _;
 use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
-    let Args { command: Command::Run(args) } = Args::parse();
+    let Args { command } = Args::parse();
     stedi_endpoint::log::start();
-    match run(&args) {
-        Ok(()) => ExitCode::SUCCESS,
+    let done = match command {
+        Command::Run(args) => run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Doctor(args) => examine(&args),
+    };
+    match done {
+        Ok(code) => code,
         Err(error) => {
             tracing::error!("{error:#}");
             ExitCode::from(error::exit_code(&error))
         }
     }
+}
+
+fn examine(args: &args::DoctorCommand) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let healthy = runtime.block_on(doctor::doctor(args))?;
+    runtime.shutdown_background();
+    Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn run(args: &args::RunCommand) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use stedi_fleet::FleetMetrics;
 use stedi_job::event::{Action, Event};
 use stedi_job::task::{FailureClass, Stage};
 
@@ -32,12 +33,16 @@ pub(crate) struct Metrics {
     store_failures: Counter,
     /// Workers with an open stream.
     pub(crate) workers: Gauge,
+    /// Of the workers that this coordinator makes.
+    pub(crate) fleet: FleetMetrics,
 }
 
 impl Metrics {
     /// All of them, to be served.
     pub(crate) fn registry(&self) -> Registry {
-        let mut all = Registry::with_prefix("stedi_coordinator");
+        let mut registry = Registry::default();
+        self.fleet.register(&mut registry);
+        let all = registry.sub_registry_with_prefix("stedi_coordinator");
         all.register("grants", "Attempts granted", self.grants.clone());
         all.register("revokes", "Attempts taken back", self.revokes.clone());
         all.register("outcomes", "Attempts that came to their end, wanted or not", self.outcomes.clone());
@@ -51,7 +56,7 @@ impl Metrics {
             self.store_failures.clone(),
         );
         all.register("workers", "Workers with an open stream", self.workers.clone());
-        all
+        registry
     }
 
     /// How many tasks a stage has, and how many of them earlier coordinators have done.

@@ -4,7 +4,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use stedi_endpoint::{Health, TlsError, address, http};
+use stedi_endpoint::{Health, TlsError, address, http, log};
+use stedi_fleet::{Ending, Fleet};
 use stedi_job::event::EndReason;
 use stedi_job::task::{RejectCount, Stage};
 use stedi_job::{Epoch, Job, JobConfig, JobError, Progress, RunPlan};
@@ -23,6 +24,7 @@ use tonic::transport::{Server, ServerTlsConfig};
 use tracing::Instrument as _;
 
 use crate::args::RunCommand;
+use crate::crew::Crew;
 use crate::drive::Drive;
 use crate::effects::Effects;
 use crate::error::ServeError;
@@ -35,6 +37,9 @@ const INPUTS: usize = 4096;
 
 /// How often a silent connection is asked whether it lives, and how long it may take to answer.
 const KEEPALIVE: Duration = Duration::from_secs(10);
+
+/// How much longer than its fleet a job waits for workers.
+const AFTER_FLEET: Duration = Duration::from_secs(60);
 
 /// How long dismissed workers may take to hang up.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -69,8 +74,9 @@ pub(crate) async fn serve(args: &RunCommand) -> Result<RunSummary, ServeError> {
         }
         let _ = stop_now.send(());
     });
+    let settings = args.fleet.settings()?;
     let tls = args.tls.server()?;
-    if tls.is_none() && !args.insecure {
+    if tls.is_none() && !args.insecure && settings.as_ref().is_none_or(|settings| settings.tls_secret.is_none()) {
         address::check_listen(args.listen)?;
     }
     let (health, metrics) = (Health::default(), Metrics::default());
@@ -78,14 +84,59 @@ pub(crate) async fn serve(args: &RunCommand) -> Result<RunSummary, ServeError> {
         let bound = http::serve(address, health.clone(), metrics.registry()).await?;
         tracing::info!(%bound, "serving probes and metrics");
     }
-    let found = tokio::select! {
-        found = health.while_waiting(prepare(args, started)) => found?,
+    let Some(settings) = settings else {
+        return find_and_run(args, None, tls, stop, (health, metrics), started).await.map(|(summary, _)| summary);
+    };
+    let fleet = tokio::select! {
+        fleet = health.while_waiting(Fleet::connect(settings, metrics.fleet.clone())) => Arc::new(fleet?),
         _ = &mut stop => return Err(ServeError::Stopped),
     };
-    match found {
-        Found::Nothing(summary) => Ok(summary),
-        Found::Run(planned) => run(args, *planned, tls, stop, (health, metrics), started).await,
+    let outcome = find_and_run(args, Some(&fleet), tls, stop, (health.clone(), metrics), started).await;
+    if let Some(fleet) = Arc::into_inner(fleet) {
+        health.while_waiting(fleet.end(ending(&outcome))).await;
     }
+    outcome.map(|(summary, _)| summary)
+}
+
+/// What the outcome of a run means for its fleet.
+fn ending(outcome: &Result<(RunSummary, Option<u64>), ServeError>) -> Ending {
+    match outcome {
+        Ok((summary, Some(seq))) => Ending::Committed(format!("run {} is commit {seq}", summary.run_id)),
+        Ok((_, None)) => Ending::Unchanged,
+        Err(ServeError::Stopped | ServeError::Job(JobError::Fenced { .. })) => Ending::Handover,
+        Err(error) => Ending::Failed(log::chain(error)),
+    }
+}
+
+/// Looks what there is to do and does it; the number of the commit, if one was made.
+async fn find_and_run(
+    args: &RunCommand,
+    fleet: Option<&Arc<Fleet>>,
+    tls: Option<ServerTlsConfig>,
+    mut stop: oneshot::Receiver<()>,
+    (health, metrics): (Health, Metrics),
+    started: Instant,
+) -> Result<(RunSummary, Option<u64>), ServeError> {
+    let prepare = async {
+        if let Some(fleet) = fleet {
+            fleet.tidy().await?;
+        }
+        prepare(args, started).await
+    };
+    let found = tokio::select! {
+        found = health.while_waiting(prepare) => found?,
+        _ = &mut stop => return Err(ServeError::Stopped),
+    };
+    let planned = match found {
+        Found::Nothing(summary) => return Ok((summary, None)),
+        Found::Run(planned) => *planned,
+    };
+    let kept = match fleet {
+        Some(fleet) => health.while_waiting(fleet.certificates()).await?,
+        None => None,
+    };
+    let tls = kept.map(|kept| kept.server_config()).or(tls);
+    run(args, planned, fleet, tls, stop, (health, metrics), started).await.map(|(summary, seq)| (summary, Some(seq)))
 }
 
 fn listen_to(kind: SignalKind) -> Result<tokio::signal::unix::Signal, ServeError> {
@@ -158,16 +209,17 @@ async fn resume(lake: &Lake, header: &plan::Header, holder: &str) -> Result<Opti
 async fn run(
     args: &RunCommand,
     planned: Planned,
+    fleet: Option<&Arc<Fleet>>,
     tls: Option<ServerTlsConfig>,
     stop: oneshot::Receiver<()>,
     (health, metrics): (Health, Metrics),
     started: Instant,
-) -> Result<RunSummary, ServeError> {
+) -> Result<(RunSummary, u64), ServeError> {
     let Planned { plan, epoch, progress, effects, written } = planned;
     for stage in Stage::ALL {
         metrics.planned(stage, progress.tasks(stage), progress.done(stage));
     }
-    let config = job_config(args);
+    let config = job_config(args, fleet.map(|fleet| fleet.pending_deadline()));
     let (inputs_sender, inputs) = mpsc::channel(INPUTS);
     let registered = Registered {
         context: plan.context.clone(),
@@ -179,18 +231,33 @@ async fn run(
     fault::point("serving");
     let job = Job::new(config, Arc::new(plan), progress, epoch, 0);
     health.set_ready(true);
-    let mut drive =
-        Drive { job, effects: Arc::clone(&effects), inputs, written, stop, health: health.clone(), metrics, started };
+    let fleet = fleet.map(|fleet| (Arc::clone(fleet), fleet.start(effects.run.to_string())));
+    let mut drive = Drive {
+        job,
+        effects: Arc::clone(&effects),
+        inputs,
+        written,
+        stop,
+        health: health.clone(),
+        metrics,
+        started,
+        crew: Crew::default(),
+        fleet,
+    };
     let reason = drive.drive_to_end().instrument(tracing::info_span!("run", id = %effects.run)).await;
     health.set_ready(false);
     tell_rejects(&drive.job);
     let (stages, shards) = (drive.job.progress().stage_reports(), drive.job.progress().shard_report());
+    let running = drive.fleet.take();
     let last = async {
+        if let Some((_, running)) = running {
+            health.while_waiting(running.stop()).await;
+        }
         let outcome = match reason {
             EndReason::Committed { seq } => {
                 tracing::info!(run = %effects.run, commit = seq, "committed");
                 let summary = effects.finish(stages, shards).await;
-                Ok(summary.expect("whoever says that it is committed has left a summary"))
+                Ok((summary.expect("whoever says that it is committed has left a summary"), seq))
             }
             EndReason::Stopped => Err(ServeError::Stopped),
             EndReason::Failed(error) => Err(failed(&effects, error).await.into()),
@@ -229,14 +296,19 @@ async fn failed(effects: &Effects, error: JobError) -> JobError {
     error
 }
 
-fn job_config(args: &RunCommand) -> JobConfig {
+/// `pending_deadline` is that of the fleet, if there is one.
+fn job_config(args: &RunCommand, pending_deadline: Option<Duration>) -> JobConfig {
     let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    // the fleet is the first to give up, as it knows why there are no workers
+    let no_worker =
+        pending_deadline.map_or(args.worker_deadline, |pending| args.worker_deadline.max(pending + AFTER_FLEET));
     JobConfig {
         worker_timeout_ms: ms(args.lease),
         lease_grace_ms: ms(args.lease),
-        no_worker_ms: ms(args.worker_deadline),
+        no_worker_ms: ms(no_worker),
         deadline_ms: args.deadline.map(ms),
         bad_records: args.config().max_bad_records,
+        high_memory: pending_deadline.is_some(),
         ..JobConfig::default()
     }
 }

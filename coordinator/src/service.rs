@@ -24,7 +24,8 @@ const REGISTER_TIMEOUT: Duration = Duration::from_secs(10);
 /// What the service tells the loop.
 pub(crate) enum Input {
     /// A worker is there; what it is told goes into `outbox`.
-    Connected { worker: WorkerId, outbox: mpsc::Sender<ToWorker>, event: Event },
+    /// `pod` is the name of its pod, if it has one.
+    Connected { worker: WorkerId, pod: Option<String>, outbox: mpsc::Sender<ToWorker>, event: Event },
     /// Something happened.
     Event(Event),
 }
@@ -79,10 +80,11 @@ impl Dispatch for Service {
         let event = Event::WorkerRegistered {
             worker,
             name: register.worker,
-            capacity: Capacity { slots: register.slots, memory_bytes: register.memory_bytes },
+            capacity: Capacity { slots: register.slots, memory_bytes: register.memory_bytes, high_memory: false },
         };
+        let pod = Some(register.pod).filter(|pod| !pod.is_empty());
         let goes = |_| Status::unavailable("the coordinator goes");
-        self.inputs.send(Input::Connected { worker, outbox, event }).await.map_err(goes)?;
+        self.inputs.send(Input::Connected { worker, pod, outbox, event }).await.map_err(goes)?;
         tokio::spawn(listen(worker, messages, self.inputs.clone()));
         Ok(Response::new(outgoing))
     }
@@ -161,6 +163,7 @@ mod tests {
             slots: 1,
             memory_bytes: 1,
             host: "h".to_owned(),
+            pod: String::new(),
         };
         let ours = env!("CARGO_PKG_VERSION");
         assert_eq!(refusal(&register(PROTOCOL_VERSION, ours)), None);

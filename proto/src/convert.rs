@@ -61,15 +61,15 @@ impl TryFrom<wire::Lease> for Lease {
 
 impl From<Register> for wire::Register {
     fn from(from: Register) -> Self {
-        let Register { protocol_version, build_version, worker, slots, memory_bytes, host } = from;
-        Self { protocol_version, build_version, worker, slots, memory_bytes, host }
+        let Register { protocol_version, build_version, worker, slots, memory_bytes, host, pod } = from;
+        Self { protocol_version, build_version, worker, slots, memory_bytes, host, pod }
     }
 }
 
 impl From<wire::Register> for Register {
     fn from(from: wire::Register) -> Self {
-        let wire::Register { protocol_version, build_version, worker, slots, memory_bytes, host } = from;
-        Self { protocol_version, build_version, worker, slots, memory_bytes, host }
+        let wire::Register { protocol_version, build_version, worker, slots, memory_bytes, host, pod } = from;
+        Self { protocol_version, build_version, worker, slots, memory_bytes, host, pod }
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Register {
     pub memory_bytes: u64,
     /// Name of the machine or pod, for people.
     pub host: String,
+    /// Name of the Kubernetes pod; empty elsewhere.
+    pub pod: String,
 }
 
 /// The worker is known now.

@@ -142,15 +142,10 @@ const CLASSES: [FailureClass; 9] = [
 
 fn from_worker() -> impl Strategy<Value = FromWorker> {
     prop_oneof![
-        (any::<u32>(), text(), text(), any::<u32>(), any::<u64>(), text()).prop_map(
-            |(protocol_version, build_version, worker, slots, memory_bytes, host)| FromWorker::Register(Register {
-                protocol_version,
-                build_version,
-                worker,
-                slots,
-                memory_bytes,
-                host
-            })
+        (any::<u32>(), text(), text(), any::<u32>(), any::<u64>(), text(), text()).prop_map(
+            |(protocol_version, build_version, worker, slots, memory_bytes, host, pod)| FromWorker::Register(
+                Register { protocol_version, build_version, worker, slots, memory_bytes, host, pod }
+            )
         ),
         vec(lease(), 0..4).prop_map(|running| FromWorker::Heartbeat { running }),
         (lease(), output(), cost()).prop_map(|(lease, output, cost)| FromWorker::Done { lease, output, cost }),

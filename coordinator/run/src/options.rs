@@ -86,6 +86,13 @@ pub struct RunOptions {
     /// Compression of the Parquet parts
     #[arg(long, env = "STEDI_COMPRESSION", value_name = "zstd|snappy|none", default_value_t = Compression::Zstd, value_parser = word::<Compression>)]
     compression: Compression,
+    #[command(flatten)]
+    landing: LandingOptions,
+}
+
+/// Where landing is, if not in the lake.
+#[derive(Debug, clap::Args)]
+pub struct LandingOptions {
     /// Read customer landing from this folder instead of the lake; may be given more than once
     #[arg(long, env = "STEDI_CUSTOMER_LANDING", value_name = "URI")]
     customer_landing: Vec<String>,
@@ -95,6 +102,17 @@ pub struct RunOptions {
     /// The same for step trainer landing
     #[arg(long, env = "STEDI_STEP_TRAINER_LANDING", value_name = "URI")]
     step_trainer_landing: Vec<String>,
+}
+
+impl LandingOptions {
+    /// The folders of each landing table; none for one that is in the lake.
+    pub fn folders(&self) -> BTreeMap<LandingTable, Vec<String>> {
+        BTreeMap::from([
+            (LandingTable::Customer, self.customer_landing.clone()),
+            (LandingTable::Accelerometer, self.accelerometer_landing.clone()),
+            (LandingTable::StepTrainer, self.step_trainer_landing.clone()),
+        ])
+    }
 }
 
 impl RunOptions {
@@ -111,11 +129,7 @@ impl RunOptions {
             shards: self.shards,
             compression: self.compression,
             force: false,
-            landing: BTreeMap::from([
-                (LandingTable::Customer, self.customer_landing.clone()),
-                (LandingTable::Accelerometer, self.accelerometer_landing.clone()),
-                (LandingTable::StepTrainer, self.step_trainer_landing.clone()),
-            ]),
+            landing: self.landing.folders(),
         }
     }
 }

@@ -38,6 +38,9 @@ pub(crate) struct Args {
     /// Folder for what does not fit in memory [default: the system's temporary folder]
     #[arg(long, env = "STEDI_SCRATCH", value_name = "DIR")]
     scratch: Option<PathBuf>,
+    /// Name of this worker's pod, by which the coordinator finds what Kubernetes says of it
+    #[arg(long, env = "STEDI_POD_NAME", hide = true)]
+    pub(crate) pod_name: Option<String>,
     #[command(flatten)]
     pub(crate) tls: TlsFiles,
     /// Speak without TLS even if the coordinator is not on this machine

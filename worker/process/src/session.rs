@@ -116,6 +116,7 @@ async fn register(worker: &mut Worker) -> Result<(Stream, Registered, Arc<Execut
         slots: u32::try_from(worker.slots).unwrap_or(u32::MAX),
         memory_bytes: worker.memory_bytes,
         host: worker.host.clone(),
+        pod: worker.args().pod_name.clone().unwrap_or_default(),
     };
     let mut stream = Stream::open(&worker.endpoint, register).await?;
     let first = tokio::time::timeout(REGISTER_TIMEOUT, stream.receive()).await;

@@ -167,7 +167,8 @@ impl Worker {
         let (attempts, finished) = Attempts::new(slots);
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         Ok(Self {
-            name: format!("{host}-{}", process::id()),
+            // in a container every process has the same id
+            name: args.pod_name.clone().unwrap_or_else(|| format!("{host}-{}", process::id())),
             host,
             slots,
             memory_bytes: args.memory_bytes(),
@@ -183,6 +184,11 @@ impl Worker {
             requests_told: RequestCounts::default(),
             last_seen: Instant::now(),
         })
+    }
+
+    /// The command line.
+    pub(crate) fn args(&self) -> &Args {
+        &self.args
     }
 
     /// The coordinator was there a moment ago.

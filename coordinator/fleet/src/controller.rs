@@ -1,0 +1,489 @@
+//! What is to be done about a fleet: told what is seen of Jobs and pods and what the run needs, it says what to change and
+//! what to tell. Neither clock nor I/O; nothing is remembered that a look at the cluster would not show again, but for what
+//! was said already and since when something lasts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use stedi_job::fleet_size::{FleetLimits, WorkLeft, fleet_size_for};
+use stedi_job::task::FailureClass;
+
+use crate::job::{JobEnd, JobView};
+use crate::names::Pool;
+use crate::pod::{Loss, LossCause, PodState, PodView};
+use crate::scale::{Why, change};
+use crate::story::Happening;
+
+/// Tasks that each slot should find, so that a worker is worth its start.
+const TASKS_PER_SLOT: u32 = 4;
+
+/// Time between two changes of a fleet's size.
+const SCALE_INTERVAL_MS: u64 = 5_000;
+
+/// A fleet must have been too large for so long before it shrinks.
+const SHRINK_AFTER_MS: u64 = 30_000;
+
+/// What the run needs, as the state machine of `stedi_job` knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Need {
+    /// What is left of the present stage and of those to come.
+    pub stages: Vec<WorkLeft>,
+    /// Tasks that a worker runs at once; unknown before the first has registered.
+    pub slots_per_worker: Option<u32>,
+    /// Tasks that ran out of memory alone on a worker, and are not done.
+    pub high_memory_tasks: u32,
+    /// Registered workers.
+    pub workers: u32,
+    /// Those of them that are pods of this fleet.
+    pub pods: Vec<PodLoad>,
+}
+
+/// A registered worker's pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodLoad {
+    /// Its name.
+    pub pod: String,
+    /// How many tasks it runs.
+    pub running: usize,
+}
+
+/// What was seen.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    /// All pods there are.
+    Pods(Vec<PodView>),
+    /// A pod, new or changed.
+    Pod(PodView),
+    /// A pod is deleted.
+    PodGone(String),
+    /// All worker Jobs there are.
+    Jobs(Vec<JobView>),
+    /// A worker Job, new or changed.
+    Job(JobView),
+    /// A worker Job is deleted.
+    JobGone(Pool),
+}
+
+/// What the coordinator's loop is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Update {
+    /// A pod was told to go: when its worker's stream breaks, this is why.
+    Leaving {
+        /// Its name.
+        pod: String,
+        /// What that means for what it was executing.
+        class: FailureClass,
+        /// What is known.
+        message: String,
+    },
+    /// A pod is gone.
+    Lost {
+        /// Its name.
+        pod: String,
+        /// What that means for what it was executing.
+        class: FailureClass,
+        /// What is known.
+        message: String,
+    },
+    /// The workers of exactly these pods are to get nothing new.
+    Retire {
+        /// Their names.
+        pods: BTreeSet<String>,
+    },
+    /// The fleet is suspended: that there are no workers is nobody's fault.
+    HeldBack,
+    /// The run cannot go on.
+    Failed {
+        /// Why, and what to do about it.
+        message: String,
+    },
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Make the Job of a pool.
+    Make {
+        /// Whose workers.
+        pool: Pool,
+        /// How many.
+        size: u32,
+    },
+    /// Change a Job, if it is still of this version.
+    Scale {
+        /// Whose workers.
+        pool: Pool,
+        /// Its version.
+        version: String,
+        /// How many from now on.
+        size: u32,
+        /// The person's number to be noted.
+        fixed: Option<u32>,
+        /// What to tell people when it is done.
+        say: Happening,
+    },
+    /// Delete a Job that is of no use any more; another one is made when it is gone.
+    Remove {
+        /// Whose workers.
+        pool: Pool,
+    },
+    /// Tell the coordinator's loop.
+    Update(Update),
+    /// Tell people.
+    Say(Happening),
+}
+
+/// Numbers that a fleet is kept within.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// At least so many workers while there is work.
+    pub workers_min: u32,
+    /// At most so many.
+    pub workers_max: u32,
+    /// How long a run may be without a worker because none can be started.
+    pub pending_deadline: Duration,
+}
+
+impl Limits {
+    fn fleet(&self) -> FleetLimits {
+        FleetLimits {
+            workers_min: self.workers_min,
+            workers_max: self.workers_max,
+            // few steps to any size, and yet not all at once
+            step_max: self.workers_max.div_ceil(4).max(4),
+            tasks_per_slot: TASKS_PER_SLOT,
+        }
+    }
+}
+
+/// One pool, as far as it must be remembered.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Whether this coordinator has made its Job.
+    made: bool,
+    /// Whether its Job was seen at work, so that its end is news.
+    at_work: bool,
+    suspended: bool,
+    scaled_ms: Option<u64>,
+    too_large_since_ms: Option<u64>,
+    workerless_since_ms: Option<u64>,
+    pending_since_ms: Option<u64>,
+    warned: bool,
+}
+
+/// The fleet of one coordinator.
+#[derive(Debug)]
+pub struct Controller {
+    limits: Limits,
+    coordinator_job: String,
+    owner: String,
+    pods: BTreeMap<String, PodView>,
+    pods_known: bool,
+    jobs: BTreeMap<Pool, JobView>,
+    jobs_known: bool,
+    memory: BTreeMap<Pool, Memory>,
+    retired: BTreeSet<String>,
+    /// What is in the way of workers, as it was said.
+    said: BTreeSet<String>,
+    failed: bool,
+}
+
+impl Controller {
+    /// The fleet of the coordinator Job of this name and uid; nothing of it is known yet.
+    pub fn new(limits: Limits, coordinator_job: String, owner_uid: String) -> Self {
+        Self {
+            limits,
+            coordinator_job,
+            owner: owner_uid,
+            pods: BTreeMap::new(),
+            pods_known: false,
+            jobs: BTreeMap::new(),
+            jobs_known: false,
+            memory: Pool::ALL.into_iter().map(|pool| (pool, Memory::default())).collect(),
+            retired: BTreeSet::new(),
+            said: BTreeSet::new(),
+            failed: false,
+        }
+    }
+
+    /// How many workers are wanted, and how many are ready.
+    pub fn sizes(&self) -> (u32, u32) {
+        let wanted = self.jobs.values().filter(|job| !job.deleting && job.ended.is_none()).map(|job| job.parallelism);
+        let ready = self.pods.values().filter(|pod| pod.state == PodState::Running { ready: true }).count();
+        (wanted.sum(), u32::try_from(ready).unwrap_or(u32::MAX))
+    }
+
+    /// Takes note of what was seen; what is to be told at once.
+    pub fn see(&mut self, seen: Seen) -> Vec<Step> {
+        let mut steps = Vec::new();
+        match seen {
+            Seen::Pods(pods) => {
+                let now: BTreeSet<&String> = pods.iter().map(|pod| &pod.name).collect();
+                let gone: Vec<String> = self.pods.keys().filter(|name| !now.contains(name)).cloned().collect();
+                gone.iter().for_each(|name| self.pod_gone(name, &mut steps));
+                pods.into_iter().for_each(|pod| self.pod(pod, &mut steps));
+                self.pods_known = true;
+            }
+            Seen::Pod(pod) => self.pod(pod, &mut steps),
+            Seen::PodGone(name) => self.pod_gone(&name, &mut steps),
+            Seen::Jobs(jobs) => {
+                self.jobs = jobs.into_iter().map(|job| (job.pool, job)).collect();
+                self.jobs_known = true;
+            }
+            Seen::Job(job) => {
+                self.jobs.insert(job.pool, job);
+            }
+            Seen::JobGone(pool) => {
+                self.jobs.remove(&pool);
+            }
+        }
+        steps
+    }
+
+    fn pod(&mut self, pod: PodView, steps: &mut Vec<Step>) {
+        let before = self.pods.insert(pod.name.clone(), pod.clone()).map(|before| before.state);
+        if before.as_ref() == Some(&pod.state) {
+            return;
+        }
+        let name = pod.name.clone();
+        match pod.state {
+            PodState::Leaving(loss) => {
+                let (class, message) = (loss.cause.class(), loss.message);
+                steps.push(Step::Update(Update::Leaving { pod: name, class, message }));
+            }
+            // what the coordinator that was here before has seen is old
+            PodState::Lost(_) if !self.pods_known => {}
+            // nor is it news twice
+            PodState::Lost(_) if matches!(before, Some(PodState::Lost(_))) => {}
+            PodState::Lost(loss) => self.lost(pod.pool, pod.index, name, loss, steps),
+            PodState::Stuck(stuck) => {
+                // of many pods that wait for the same, one is enough
+                if self.said.insert(format!("{} {}", pod.pool, stuck.cause())) {
+                    steps.push(Step::Say(Happening::Stuck { pod: name, stuck }));
+                }
+            }
+            PodState::Coming | PodState::Running { .. } | PodState::Done => {}
+        }
+    }
+
+    fn pod_gone(&mut self, name: &str, steps: &mut Vec<Step>) {
+        let Some(pod) = self.pods.remove(name) else { return };
+        let loss = match pod.state {
+            PodState::Lost(_) | PodState::Done => return,
+            PodState::Leaving(loss) => loss,
+            _ => Loss { cause: LossCause::Deleted, message: "its pod is gone".to_owned() },
+        };
+        self.lost(pod.pool, pod.index, pod.name, loss, steps);
+    }
+
+    fn lost(&mut self, pool: Pool, index: u32, pod: String, loss: Loss, steps: &mut Vec<Step>) {
+        let (class, message) = (loss.cause.class(), loss.message.clone());
+        steps.push(Step::Update(Update::Lost { pod: pod.clone(), class, message: message.clone() }));
+        // pods beyond the size of their Job are taken away by it, as are those of one that is deleted or suspended
+        let job = self.jobs.get(&pool);
+        let unwanted = job.is_none_or(|job| job.deleting || job.suspended || index >= job.parallelism);
+        if loss.cause == LossCause::Permanent {
+            self.fail(format!("worker {pod} ended with {message}"), steps);
+        }
+        if !(unwanted && loss.cause == LossCause::Deleted) {
+            steps.push(Step::Say(Happening::Lost { pod, loss }));
+        }
+    }
+
+    fn fail(&mut self, message: String, steps: &mut Vec<Step>) {
+        if !std::mem::replace(&mut self.failed, true) {
+            steps.push(Step::Update(Update::Failed { message }));
+        }
+    }
+
+    /// Looks what is to be done now.
+    pub fn decide(&mut self, now_ms: u64, need: &Need) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if !self.jobs_known || !self.pods_known || self.failed {
+            return steps;
+        }
+        for pool in Pool::ALL {
+            let wanted = match pool {
+                Pool::Standard => self.limits.workers_min.max(1),
+                Pool::HighMemory => need.high_memory_tasks.min(self.limits.workers_max),
+            };
+            match self.jobs.get(&pool).cloned() {
+                None if wanted == 0 => {}
+                None => {
+                    self.memory_of(pool).made = true;
+                    steps.push(Step::Make { pool, size: wanted });
+                }
+                Some(job) => self.look_after(&job, wanted, now_ms, need, &mut steps),
+            }
+        }
+        self.forget_what_passed();
+        steps
+    }
+
+    fn look_after(&mut self, job: &JobView, wanted: u32, now_ms: u64, need: &Need, steps: &mut Vec<Step>) {
+        let (pool, name) = (job.pool, job.pool.job_name(&self.coordinator_job));
+        let first_look = !std::mem::replace(&mut self.memory_of(pool).at_work, job.ended.is_none() && !job.deleting);
+        if job.deleting {
+            return;
+        }
+        if job.owner.as_deref() != Some(self.owner.as_str()) {
+            // of a coordinator of the same name that is gone
+            steps.push(Step::Remove { pool });
+            return;
+        }
+        match &job.ended {
+            // it ended before this coordinator looked
+            Some(_) if first_look => steps.push(Step::Remove { pool }),
+            Some(JobEnd::Failed { message }) => {
+                self.fail(format!("the worker Job {name} has failed: {message}"), steps);
+            }
+            // workers leave with 0 only when told that the run is over, so somebody's meddling has ended it
+            Some(JobEnd::Complete) => steps.push(Step::Remove { pool }),
+            None => {
+                if first_look && !self.memory_of(pool).made {
+                    steps.push(Step::Say(Happening::Adopted { job: name.clone(), size: job.parallelism }));
+                }
+                self.suspension(job, &name, steps);
+                if !job.suspended {
+                    self.resize(job, &name, wanted, now_ms, need, steps);
+                    self.watch_pending(job, &name, now_ms, need, steps);
+                }
+            }
+        }
+    }
+
+    fn memory_of(&mut self, pool: Pool) -> &mut Memory {
+        self.memory.entry(pool).or_default()
+    }
+
+    fn suspension(&mut self, job: &JobView, name: &str, steps: &mut Vec<Step>) {
+        let memory = self.memory_of(job.pool);
+        let before = std::mem::replace(&mut memory.suspended, job.suspended);
+        if job.suspended {
+            (memory.workerless_since_ms, memory.pending_since_ms) = (None, None);
+            steps.push(Step::Update(Update::HeldBack));
+        }
+        match (before, job.suspended) {
+            (false, true) => steps.push(Step::Say(Happening::Suspended { job: name.to_owned() })),
+            (true, false) => steps.push(Step::Say(Happening::Resumed { job: name.to_owned() })),
+            _ => {}
+        }
+    }
+
+    /// Grows a Job at once, and shrinks it when those who are to go hold nothing.
+    fn resize(&mut self, job: &JobView, name: &str, wanted: u32, now_ms: u64, need: &Need, steps: &mut Vec<Step>) {
+        let target = match job.pool {
+            Pool::Standard => self.target(job, now_ms, need),
+            // what is too much of it stays to the end of the run: where one task needs more, others will
+            Pool::HighMemory => job.parallelism.max(wanted),
+        };
+        let Some(change) = change(job, target, self.limits.workers_max) else {
+            if job.pool == Pool::Standard {
+                self.retire(BTreeSet::new(), steps);
+            }
+            return;
+        };
+        let say = Happening::Scaled { job: name.to_owned(), from: job.parallelism, to: change.size, why: change.why };
+        let by_person = matches!(change.why, Why::Person { .. });
+        let rested = self.memory_of(job.pool).scaled_ms.is_none_or(|at| now_ms.saturating_sub(at) >= SCALE_INTERVAL_MS);
+        if !by_person && !rested {
+            return;
+        }
+        if !by_person && change.size < job.parallelism {
+            let leaving = |pod: &&PodView| pod.pool == job.pool && pod.index >= change.size;
+            let leaving: BTreeSet<String> = self.pods.values().filter(leaving).map(|pod| pod.name.clone()).collect();
+            let busy = need.pods.iter().any(|load| load.running > 0 && leaving.contains(&load.pod));
+            let told = self.retired.is_superset(&leaving);
+            self.retire(leaving, steps);
+            // what was granted before they were retired is not in `need` yet
+            if busy || !told {
+                return;
+            }
+        }
+        self.memory_of(job.pool).scaled_ms = Some(now_ms);
+        let version = job.version.clone();
+        steps.push(Step::Scale { pool: job.pool, version, size: change.size, fixed: change.fixed, say });
+    }
+
+    /// How many workers the run would like to have.
+    fn target(&mut self, job: &JobView, now_ms: u64, need: &Need) -> u32 {
+        let limits = self.limits.fleet();
+        let present = job.parallelism;
+        let wanted = match need.slots_per_worker {
+            Some(slots) => fleet_size_for(present, slots, &need.stages, limits),
+            None => present.max(limits.workers_min),
+        };
+        let memory = self.memory_of(job.pool);
+        if wanted >= present || wanted == 0 {
+            memory.too_large_since_ms = None;
+            return wanted.max(present);
+        }
+        let since_ms = *memory.too_large_since_ms.get_or_insert(now_ms);
+        if now_ms.saturating_sub(since_ms) >= SHRINK_AFTER_MS { wanted } else { present }
+    }
+
+    fn retire(&mut self, pods: BTreeSet<String>, steps: &mut Vec<Step>) {
+        if self.retired != pods {
+            self.retired.clone_from(&pods);
+            steps.push(Step::Update(Update::Retire { pods }));
+        }
+    }
+
+    /// Without any worker for longer than the deadline the run fails, and says what is in the way.
+    fn watch_pending(&mut self, job: &JobView, name: &str, now_ms: u64, need: &Need, steps: &mut Vec<Step>) {
+        let pool = job.pool;
+        let here = |load: &PodLoad| self.pods.get(&load.pod).is_some_and(|pod| pod.pool == pool);
+        let (needed, workers) = match pool {
+            Pool::Standard => (true, need.workers > 0),
+            Pool::HighMemory => (need.high_memory_tasks > 0, need.pods.iter().any(here)),
+        };
+        let deadline_ms = u64::try_from(self.limits.pending_deadline.as_millis()).unwrap_or(u64::MAX);
+        let pending = self.pods.values().any(|pod| pod.pool == pool && matches!(pod.state, PodState::Stuck(_)));
+        let memory = self.memory_of(pool);
+        let over = |since: &mut Option<u64>, lasts: bool| {
+            *since = lasts.then(|| since.unwrap_or(now_ms));
+            since.is_some_and(|since_ms| now_ms.saturating_sub(since_ms) >= deadline_ms)
+        };
+        let workerless = over(&mut memory.workerless_since_ms, needed && !workers);
+        let pending = over(&mut memory.pending_since_ms, pending);
+        let warn = pending && !std::mem::replace(&mut memory.warned, pending);
+        if workerless {
+            let (waited, cause) =
+                (humantime::format_duration(self.limits.pending_deadline), self.in_the_way(pool, name));
+            self.fail(format!("no {pool} worker has started for {waited} (--pending-deadline): {cause}"), steps);
+        } else if warn {
+            steps.push(Step::Say(Happening::StillPending { cause: self.in_the_way(pool, name) }));
+        }
+    }
+
+    /// Why the pods of a pool do not come.
+    fn in_the_way(&self, pool: Pool, job: &str) -> String {
+        let mut pods = self.pods.values().filter(|pod| pod.pool == pool);
+        let stuck = pods.clone().find_map(|pod| match &pod.state {
+            PodState::Stuck(stuck) => Some(format!("pod {} does not start: {stuck}", pod.name)),
+            _ => None,
+        });
+        let mut waiting = || pods.find(|pod| matches!(pod.state, PodState::Coming | PodState::Running { .. }));
+        stuck.unwrap_or_else(|| match waiting() {
+            Some(pod) => {
+                format!("pod {0} is there but no worker of it: look at kubectl describe pod {0} and its log", pod.name)
+            }
+            None => format!(
+                "there are no pods: look at kubectl describe job {job}, as a quota or an admission may refuse them"
+            ),
+        })
+    }
+
+    /// What is in nobody's way any more is worth saying again when it comes back.
+    fn forget_what_passed(&mut self) {
+        let stuck = self.pods.values().filter_map(|pod| match &pod.state {
+            PodState::Stuck(stuck) => Some(format!("{} {}", pod.pool, stuck.cause())),
+            _ => None,
+        });
+        let stuck: BTreeSet<String> = stuck.collect();
+        self.said.retain(|said| stuck.contains(said));
+    }
+}
+
+#[cfg(test)]
+mod tests;
