@@ -190,7 +190,7 @@ impl Simulation {
         let executor = Executor::new(lake, self.plan.context.clone(), MEMORY_BYTES, 1, scratch, runtime);
         let executor = executor.expect("a thread");
         self.workers.insert(worker, Worker { executor, leases: Vec::new(), lost: false });
-        let capacity = Capacity { slots: 2, memory_bytes: MEMORY_BYTES };
+        let capacity = Capacity { slots: 2, memory_bytes: MEMORY_BYTES, high_memory: false };
         self.tell(Event::WorkerRegistered { worker, name: format!("w{}", worker.0), capacity });
     }
 

@@ -105,7 +105,10 @@ impl Faults {
             JobError::Store { .. } => self.store_fails + self.store_lies + self.store_silent > 0,
             JobError::Refused { .. } => self.store_refuses > 0,
             JobError::Fenced { .. } => self.two_coordinators > 0,
-            JobError::Deadline { .. } | JobError::BadRecords { .. } | JobError::Invariant { .. } => false,
+            JobError::Deadline { .. }
+            | JobError::BadRecords { .. }
+            | JobError::Fleet { .. }
+            | JobError::Invariant { .. } => false,
         }
     }
 }
