@@ -141,10 +141,8 @@ impl Job<'_> {
         counts.insert(LandingTable::Customer, numbered(&customer_counts));
         fault::point("after_customers");
 
-        let row_bytes = size_of::<Reading>();
-        let memory =
-            MemoryPlan::new(config.memory_bytes, threads, self.run.options.shards, row_bytes, directory.memory_bytes())
-                .map_err(WorkError::Memory)?;
+        let memory = MemoryPlan::new(config.memory_bytes, threads, self.run.options.shards, directory.memory_bytes())
+            .map_err(WorkError::Memory)?;
         let scratch = Scratch::new(&self.scratch_folder());
         scratch.make_folder().map_err(WorkError::Scratch)?;
         let mut shuffle = ShuffleStore::new(self.run.options.shards, memory.shuffle_bytes, &scratch);
@@ -152,7 +150,7 @@ impl Job<'_> {
         self.progress.enter(Stage::Accelerometer);
         let splits = plan(LandingTable::Accelerometer)?;
         let (has_reading, reading_counts) =
-            scan::readings(&scan(LandingTable::Accelerometer, &splits), &directory, &shuffle, memory.chunk_rows)?;
+            scan::readings(&scan(LandingTable::Accelerometer, &splits), &directory, &shuffle, memory.chunk_bytes)?;
         self.lap(&mut clock, job::Stage::ScanAccelerometer, &reading_counts, Some(&scratch));
         counts.insert(LandingTable::Accelerometer, numbered(&reading_counts));
         shuffle.check().map_err(WorkError::Scratch)?;
@@ -162,7 +160,7 @@ impl Job<'_> {
         let curated_serials = directory.curated_serials(&has_reading);
         let splits = plan(LandingTable::StepTrainer)?;
         let step_scan = scan(LandingTable::StepTrainer, &splits);
-        let step_counts = scan::steps(&step_scan, &directory, &curated_serials, &shuffle, memory.chunk_rows)?;
+        let step_counts = scan::steps(&step_scan, &directory, &curated_serials, &shuffle, memory.chunk_bytes)?;
         self.lap(&mut clock, job::Stage::ScanStepTrainer, &step_counts, Some(&scratch));
         counts.insert(LandingTable::StepTrainer, numbered(&step_counts));
         shuffle.check().map_err(WorkError::Scratch)?;

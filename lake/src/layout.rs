@@ -71,7 +71,7 @@ pub fn consent_path(run: RunId, attempt: &str) -> String {
 
 /// The shuffle file that an attempt of a scan stage wrote. Attempts never share a name.
 pub fn shuffle_path(run: RunId, attempt: &str) -> String {
-    format!("{}/shuffle/{attempt}.arrow", run_dir(run))
+    format!("{}/shuffle/{attempt}.rows", run_dir(run))
 }
 
 /// Whether an object in a run's folder is of use only while the run is in progress: plan, epochs, progress, directory,

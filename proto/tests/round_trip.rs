@@ -54,7 +54,7 @@ fn splits() -> impl Strategy<Value = Vec<ObjectSplit>> {
 
 fn segment_refs() -> impl Strategy<Value = Vec<SegmentRef>> {
     let one = (text(), any::<u64>(), any::<u64>(), any::<u64>()).prop_map(|(path, offset, bytes, rows)| SegmentRef {
-        path,
+        path: path.into(),
         offset,
         bytes,
         rows,
@@ -233,7 +233,7 @@ fn missing_fields_are_errors() {
 #[test]
 fn a_join_of_many_scan_tasks_fits_one_message() {
     let segment = SegmentRef {
-        path: format!("_stedi/runs/{}/shuffle/scan-accelerometer-12345-0.arrow", RunId::new(1, 2)),
+        path: format!("_stedi/runs/{}/shuffle/scan-accelerometer-12345-0.rows", RunId::new(1, 2)).into(),
         offset: u64::MAX,
         bytes: u64::MAX,
         rows: u64::MAX,

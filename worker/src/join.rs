@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use stedi_engine::directory::Directory;
 use stedi_engine::encode::TableEncoder;
-use stedi_engine::join::{GroupedBuilder, JoinSpace, Row, ShardRows};
+use stedi_engine::join::{GroupedBuilder, JoinSpace, ShardRows};
+use stedi_engine::packed::{PackRow, Unpacker};
 use stedi_engine::rows::{Reading, StepReading};
-use stedi_engine::spill::SpillRow;
 use stedi_lake::CuratedTable;
 use stedi_lake::options::TableOptions;
 
@@ -164,14 +164,18 @@ impl<'a> Join<'a> {
     }
 }
 
-fn group<T: SpillRow + Row>(
+fn group<T: PackRow>(
     lane: Lane<T>,
     id_count: usize,
     space: &mut Vec<T>,
     scratch: &Scratch,
 ) -> Result<GroupedBuilder<T>, ScratchError> {
     let mut builder = GroupedBuilder::new(id_count, std::mem::take(space));
-    lane.visit_ids(scratch, |id| builder.count(id))?;
-    lane.consume(scratch, |row| builder.place(row))?;
+    lane.visit(scratch, |run| {
+        builder.count(run.id, run.rows);
+        Ok(())
+    })?;
+    let mut unpacker = Unpacker::default();
+    lane.visit(scratch, |run| unpacker.unpack(&run, builder.place(run.id, run.rows)))?;
     Ok(builder)
 }

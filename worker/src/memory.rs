@@ -1,5 +1,7 @@
 //! How a run divides its memory budget.
 
+use stedi_engine::packed::RUN_BYTES_MAX;
+
 use crate::shuffle::PIECE_BYTES;
 
 /// What the process takes before it has read anything: code, allocator, runtime, the listing of a usual landing.
@@ -13,10 +15,10 @@ const THREAD_BYTES: u64 = 11 << 20;
 const BYTES_PER_THREAD_MIN: u64 = 48 << 20;
 
 /// Chunks larger than this gain nothing.
-const CHUNK_ROWS_MAX: usize = 1 << 14;
+const CHUNK_BYTES_MAX: usize = 32 << 10;
 
-/// Chunks smaller than this cost more than they hold.
-const CHUNK_ROWS_MIN: usize = 64;
+/// A chunk holds at least a run.
+const CHUNK_BYTES_MIN: usize = RUN_BYTES_MAX;
 
 /// The least `--memory` that is accepted.
 pub const MEMORY_BYTES_MIN: u64 = 64 << 20;
@@ -71,8 +73,8 @@ pub struct MemoryPlan {
     pub threads: usize,
     /// Full chunks that wait in memory for the join; more are spilled.
     pub shuffle_bytes: usize,
-    /// Rows of a chunk.
-    pub chunk_rows: usize,
+    /// Bytes of a chunk.
+    pub chunk_bytes: usize,
     /// Rows being joined and encoded, all threads together.
     pub join_bytes: usize,
     /// What all tasks of one stage may take where no other stage holds anything in memory.
@@ -89,31 +91,24 @@ pub fn threads(total_bytes: u64, wanted: Option<usize>) -> usize {
 }
 
 impl MemoryPlan {
-    /// Divides `total_bytes` for a run with `customer_bytes` of trusted customers, `shards` shards and rows of
-    /// `row_bytes`.
+    /// Divides `total_bytes` for a run with `customer_bytes` of trusted customers and `shards` shards.
     ///
     /// # Errors
     /// If the customers take more than half of what there is.
-    pub fn new(
-        total_bytes: u64,
-        threads: usize,
-        shards: u32,
-        row_bytes: usize,
-        customer_bytes: usize,
-    ) -> Result<Self, TooLittleMemory> {
+    pub fn new(total_bytes: u64, threads: usize, shards: u32, customer_bytes: usize) -> Result<Self, TooLittleMemory> {
         TooLittleMemory::check(total_bytes, threads, customer_bytes)?;
         let available = total_bytes - fixed_bytes(threads) - customer_bytes as u64;
         let share = |percent: u64| usize::try_from(available / 100 * percent).unwrap_or(usize::MAX);
         let open_chunks = shards as usize * threads;
-        let chunk_rows = (share(15) / (open_chunks * row_bytes)).clamp(CHUNK_ROWS_MIN, CHUNK_ROWS_MAX);
-        let open_bytes = open_chunks * chunk_rows * row_bytes;
-        // what is being spilled is there twice: as rows and encoded
+        let chunk_bytes = (share(5) / open_chunks).clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
+        let open_bytes = open_chunks * chunk_bytes;
+        // what is being spilled is there twice: in chunks, and put together
         let spilling_bytes = 2 * PIECE_BYTES * threads;
         let join_bytes = share(40);
         Ok(Self {
             threads,
             shuffle_bytes: share(45).saturating_sub(open_bytes + spilling_bytes),
-            chunk_rows,
+            chunk_bytes,
             join_bytes,
             stage_bytes: share(90),
             slice_bytes: join_bytes.min(usize::try_from(SLICE_BYTES_MAX).unwrap_or(usize::MAX)),
@@ -176,10 +171,10 @@ mod tests {
         for total in [64 << 20, 128 << 20, 512 << 20, 2 << 30] {
             for shards in [1, 5, 170, 4096] {
                 let threads = threads(total, Some(8));
-                let plan = MemoryPlan::new(total, threads, shards, 40, 1 << 20).expect("enough");
-                let open = plan.chunk_rows * 40 * shards as usize * threads;
+                let plan = MemoryPlan::new(total, threads, shards, 1 << 20).expect("enough");
+                let open = plan.chunk_bytes * shards as usize * threads;
                 let used = plan.shuffle_bytes + plan.join_bytes + open;
-                assert!(used as u64 + BASE_BYTES < total || plan.chunk_rows == CHUNK_ROWS_MIN, "{total} {plan:?}");
+                assert!(used as u64 + BASE_BYTES < total || plan.chunk_bytes == CHUNK_BYTES_MIN, "{total} {plan:?}");
                 assert!(plan.slice_bytes >= 4 << 20, "{total} {plan:?}");
             }
         }
@@ -189,7 +184,7 @@ mod tests {
     fn a_stage_fits_the_memory_that_is_asked_for_it() {
         for stage in [1, 100 << 20, 300 << 20] {
             for customers in [1 << 20, 200 << 20] {
-                let plan = MemoryPlan::new(bytes_for_stage(4, customers, stage), 4, 7, 40, customers);
+                let plan = MemoryPlan::new(bytes_for_stage(4, customers, stage), 4, 7, customers);
                 assert!(plan.expect("customers fit, too").stage_bytes >= stage);
             }
         }
@@ -197,7 +192,7 @@ mod tests {
 
     #[test]
     fn customers_that_do_not_fit_are_an_error_with_a_way_out() {
-        let error = MemoryPlan::new(64 << 20, 1, 1, 40, 100 << 20).expect_err("too many customers");
+        let error = MemoryPlan::new(64 << 20, 1, 1, 100 << 20).expect_err("too many customers");
         assert_eq!(error.wanted_mib, 241);
     }
 }

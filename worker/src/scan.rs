@@ -91,20 +91,19 @@ pub fn readings<S: Shuffle + Sync>(
     scan: &Scan<'_>,
     directory: &Directory,
     shuffle: &S,
-    chunk_rows: usize,
+    chunk_bytes: usize,
 ) -> Result<(Vec<bool>, Vec<ScanCounts>), WorkError> {
     let (seen, counts) = scan.run(|work| {
         let mut quarantine = work.quarantine();
-        let mut sink = ReadingScan::new(directory, shuffle, chunk_rows, &mut quarantine);
+        let mut sink = ReadingScan::new(directory, shuffle, chunk_bytes, &mut quarantine);
         while let Some(split) = work.next()? {
             sink.quarantine.enter(work.group, work.key(split)).map_err(WorkError::Quarantine)?;
-            work.decode(split, &mut sink, |sink| std::mem::take(&mut sink.counts))?;
+            work.decode(split, &mut sink, ReadingScan::take_counts)?;
             if shuffle.has_failed() {
                 break;
             }
         }
-        sink.flush();
-        let has_reading = sink.has_reading;
+        let has_reading = sink.finish();
         quarantine.flush().map_err(WorkError::Quarantine)?;
         Ok(has_reading)
     })?;
@@ -124,19 +123,19 @@ pub fn steps<S: Shuffle + Sync>(
     directory: &Directory,
     curated: &[bool],
     shuffle: &S,
-    chunk_rows: usize,
+    chunk_bytes: usize,
 ) -> Result<Vec<ScanCounts>, WorkError> {
     let (_, counts) = scan.run(|work| {
         let mut quarantine = work.quarantine();
-        let mut sink = StepScan::new(directory, curated, shuffle, chunk_rows, &mut quarantine);
+        let mut sink = StepScan::new(directory, curated, shuffle, chunk_bytes, &mut quarantine);
         while let Some(split) = work.next()? {
             sink.quarantine.enter(work.group, work.key(split)).map_err(WorkError::Quarantine)?;
-            work.decode(split, &mut sink, |sink| std::mem::take(&mut sink.counts))?;
+            work.decode(split, &mut sink, StepScan::take_counts)?;
             if shuffle.has_failed() {
                 break;
             }
         }
-        sink.flush();
+        sink.finish();
         quarantine.flush().map_err(WorkError::Quarantine)
     })?;
     Ok(counts)

@@ -4,11 +4,10 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use arrow_schema::ArrowError;
 use bytes::Bytes;
+use stedi_engine::packed::{self, Chunk, Damaged, PackRow, Run};
 use stedi_engine::rows::{Reading, StepReading};
 use stedi_engine::scan::Shuffle;
-use stedi_engine::spill::{self, SpillRow};
 
 use crate::fault;
 use crate::scratch::{Scratch, ScratchError, Segment};
@@ -24,122 +23,91 @@ pub struct ShuffleStore<'s> {
     error: OnceLock<ScratchError>,
 }
 
-/// The rows of one kind and shard: chunks, and IPC streams of chunks in memory and in scratch.
+/// The packed rows of one kind and shard: chunks, what other workers sent, and what is in scratch.
 #[derive(Debug)]
 pub struct Lane<T> {
-    chunks: Vec<Vec<T>>,
+    chunks: Vec<Chunk<T>>,
     chunk_bytes: usize,
-    encoded: Vec<Bytes>,
+    received: Vec<Bytes>,
     spilled: Vec<Segment>,
     rows: usize,
 }
 
 impl<T> Default for Lane<T> {
     fn default() -> Self {
-        Self { chunks: Vec::new(), chunk_bytes: 0, encoded: Vec::new(), spilled: Vec::new(), rows: 0 }
+        Self { chunks: Vec::new(), chunk_bytes: 0, received: Vec::new(), spilled: Vec::new(), rows: 0 }
     }
 }
 
-/// A thread spills so many bytes of chunks at a time: its encoded copy stays small beside what it frees, and threads that
-/// spill at the same time take different pieces.
+/// A thread spills so many bytes of chunks at a time: the copy that is written stays small beside what it frees, and
+/// threads that spill at the same time take different pieces.
 pub(crate) const PIECE_BYTES: usize = 1 << 20;
 
-impl<T: SpillRow> Lane<T> {
+impl<T: PackRow> Lane<T> {
     /// Number of rows, in memory and spilled.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    fn push(&mut self, chunk: Vec<T>) {
-        self.rows += chunk.len();
-        self.chunk_bytes += chunk_bytes(&chunk);
+    fn push(&mut self, chunk: Chunk<T>) {
+        self.rows += chunk.rows();
+        self.chunk_bytes += chunk.memory_bytes();
         self.chunks.push(chunk);
     }
 
     /// Takes the chunks that came last, [`PIECE_BYTES`] of them or one.
-    fn take_piece(&mut self) -> Vec<Vec<T>> {
+    fn take_piece(&mut self) -> Vec<Chunk<T>> {
         let mut bytes = 0;
         let fitting = self.chunks.iter().rev().take_while(|chunk| {
-            bytes += chunk_bytes(chunk);
+            bytes += chunk.memory_bytes();
             bytes <= PIECE_BYTES
         });
         let taken = fitting.count().clamp(1, self.chunks.len().max(1)).min(self.chunks.len());
         let piece = self.chunks.split_off(self.chunks.len() - taken);
-        self.chunk_bytes -= piece.iter().map(chunk_bytes).sum::<usize>();
+        self.chunk_bytes -= piece.iter().map(Chunk::memory_bytes).sum::<usize>();
         piece
     }
 
-    /// Takes an IPC stream of `rows` rows that stays in memory.
-    pub(crate) fn push_encoded(&mut self, stream: Bytes, rows: usize) {
+    /// Takes `rows` packed rows that another worker sent.
+    pub(crate) fn push_received(&mut self, packed: Bytes, rows: usize) {
         self.rows += rows;
-        self.encoded.push(stream);
+        self.received.push(packed);
     }
 
-    /// Takes an IPC stream of `rows` rows that is in scratch.
+    /// Takes `rows` packed rows that are in scratch.
     pub(crate) fn push_spilled(&mut self, segment: Segment, rows: usize) {
         self.rows += rows;
         self.spilled.push(segment);
     }
 
-    /// Calls `take` with the id of every row.
+    /// Calls `take` with every run. The lane can be visited again.
     ///
     /// # Errors
-    /// If spilled chunks cannot be read back.
-    pub fn visit_ids(&self, scratch: &Scratch, mut take: impl FnMut(u32)) -> Result<(), ScratchError> {
-        self.chunks.iter().flatten().for_each(|row| take(row.id()));
-        self.read_streams(scratch, |segment| spill::read_ids(segment, &mut take))
-    }
-
-    /// Calls `take` with the time of every row, epoch ms.
-    ///
-    /// # Errors
-    /// If spilled chunks cannot be read back.
-    pub fn visit_times(&self, scratch: &Scratch, mut take: impl FnMut(i64)) -> Result<(), ScratchError> {
-        self.chunks.iter().flatten().for_each(|row| take(row.time_ms()));
-        self.read_streams(scratch, |segment| spill::read_times(segment, &mut take))
-    }
-
-    /// Calls `take` with every row. The lane can be visited again.
-    ///
-    /// # Errors
-    /// If spilled chunks cannot be read back.
-    pub fn visit(&self, scratch: &Scratch, mut take: impl FnMut(&T)) -> Result<(), ScratchError> {
-        self.chunks.iter().flatten().for_each(&mut take);
-        self.read_streams(scratch, |segment| spill::read(segment, |row| take(&row)))
-    }
-
-    /// Calls `take` with every row and frees its chunk.
-    ///
-    /// # Errors
-    /// If spilled chunks cannot be read back.
-    pub fn consume(self, scratch: &Scratch, mut take: impl FnMut(&T)) -> Result<(), ScratchError> {
-        self.read_streams(scratch, |segment| spill::read(segment, |row| take(&row)))?;
-        for chunk in self.chunks {
-            chunk.iter().for_each(&mut take);
-        }
-        Ok(())
-    }
-
-    fn read_streams(
+    /// If spilled rows cannot be read back, or rows are damaged.
+    pub fn visit(
         &self,
         scratch: &Scratch,
-        mut read: impl FnMut(&[u8]) -> Result<(), ArrowError>,
+        mut take: impl FnMut(Run<'_, T>) -> Result<(), Damaged>,
     ) -> Result<(), ScratchError> {
-        let failed = |error| scratch.failed(io::Error::other(error));
-        for stream in &self.encoded {
-            read(stream).map_err(failed)?;
+        let mut take_all =
+            |bytes: &[u8]| packed::runs(bytes).try_for_each(|run| take(run?)).map_err(|e| damaged(scratch, e));
+        for packed in &self.received {
+            take_all(packed)?;
+        }
+        for chunk in &self.chunks {
+            take_all(chunk.bytes())?;
         }
         let mut bytes = Vec::new();
         for segment in &self.spilled {
             scratch.read(*segment, &mut bytes)?;
-            read(&bytes).map_err(failed)?;
+            take_all(&bytes)?;
         }
         Ok(())
     }
 }
 
-fn chunk_bytes<T>(chunk: &Vec<T>) -> usize {
-    chunk.capacity() * size_of::<T>()
+fn damaged(scratch: &Scratch, error: Damaged) -> ScratchError {
+    scratch.failed(io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 impl<'s> ShuffleStore<'s> {
@@ -181,8 +149,8 @@ impl<'s> ShuffleStore<'s> {
         self.error.take().map_or(Ok(()), Err)
     }
 
-    fn put<T: SpillRow>(&self, lanes: &[Mutex<Lane<T>>], shard: u32, chunk: Vec<T>) {
-        let added = chunk_bytes(&chunk);
+    fn put<T: PackRow>(&self, lanes: &[Mutex<Lane<T>>], shard: u32, chunk: Chunk<T>) {
+        let added = chunk.memory_bytes();
         // before the chunk can be taken again
         self.resident_bytes.fetch_add(added, Ordering::Relaxed);
         lock(&lanes[shard as usize]).push(chunk);
@@ -205,7 +173,7 @@ impl<'s> ShuffleStore<'s> {
         }
     }
 
-    fn spill<T: SpillRow>(&self, lane: &Mutex<Lane<T>>) -> Result<(), ScratchError> {
+    fn spill<T: PackRow>(&self, lane: &Mutex<Lane<T>>) -> Result<(), ScratchError> {
         fault::point("spill");
         let piece = lock(lane).take_piece();
         if piece.is_empty() {
@@ -213,9 +181,8 @@ impl<'s> ShuffleStore<'s> {
             return Ok(());
         }
         // what is on its way out counts no more: else other threads would spill for it, too
-        self.resident_bytes.fetch_sub(piece.iter().map(chunk_bytes).sum(), Ordering::Relaxed);
-        let mut bytes = Vec::new();
-        spill::write(&piece, &mut bytes).map_err(|error| self.scratch.failed(io::Error::other(error)))?;
+        self.resident_bytes.fetch_sub(piece.iter().map(Chunk::memory_bytes).sum(), Ordering::Relaxed);
+        let bytes = piece.iter().map(Chunk::bytes).collect::<Vec<_>>().concat();
         drop(piece);
         let segment = self.scratch.write(&bytes)?;
         lock(lane).spilled.push(segment);
@@ -224,11 +191,11 @@ impl<'s> ShuffleStore<'s> {
 }
 
 impl Shuffle for ShuffleStore<'_> {
-    fn put_readings(&self, shard: u32, chunk: Vec<Reading>) {
+    fn put_readings(&self, shard: u32, chunk: Chunk<Reading>) {
         self.put(&self.readings, shard, chunk);
     }
 
-    fn put_steps(&self, shard: u32, chunk: Vec<StepReading>) {
+    fn put_steps(&self, shard: u32, chunk: Chunk<StepReading>) {
         self.put(&self.steps, shard, chunk);
     }
 
@@ -249,10 +216,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use stedi_engine::packed::{ChunkWriter, Unpacker};
+
     use super::*;
 
-    fn steps(n: u32) -> Vec<StepReading> {
-        (0..n).map(|i| StepReading { time_ms: i64::from(i), distance: 0, serial: n }).collect()
+    fn steps(n: u32) -> Chunk<StepReading> {
+        let mut writer = ChunkWriter::default();
+        for i in 0..n {
+            writer.push(StepReading { time_ms: i64::from(i) << 40, distance: i64::from(i), serial: n }, usize::MAX);
+        }
+        writer.take()
     }
 
     #[test]
@@ -265,14 +238,18 @@ mod tests {
         }
         assert!(scratch.bytes_written() > 0 && store.resident_bytes.load(Ordering::Relaxed) <= 3000);
         let (_, lane) = store.take(1);
-        let mut visited = 0;
-        lane.visit(&scratch, |_| visited += 1).expect("readable");
-        assert_eq!(visited, lane.rows());
-        let mut rows: Vec<u32> = Vec::new();
-        lane.consume(&scratch, |row| rows.push(row.serial)).expect("readable");
-        rows.sort_unstable();
-        let expected: Vec<u32> = (1..60).step_by(2).flat_map(|n| std::iter::repeat_n(n, n as usize)).collect();
-        assert_eq!(rows, expected);
+        let mut unpacker = Unpacker::default();
+        let mut rows: Vec<StepReading> = Vec::new();
+        lane.visit(&scratch, |run| {
+            let start = rows.len();
+            rows.resize(start + run.rows, StepReading { time_ms: 0, distance: 0, serial: 0 });
+            unpacker.unpack(&run, &mut rows[start..])
+        })
+        .expect("readable");
+        assert_eq!(rows.len(), lane.rows());
+        rows.sort_unstable_by_key(|row| (row.serial, row.distance));
+        let of = |n: u32| (0..i64::from(n)).map(move |i| StepReading { time_ms: i << 40, distance: i, serial: n });
+        assert_eq!(rows, (1..60).step_by(2).flat_map(of).collect::<Vec<_>>());
     }
 
     #[test]

@@ -16,7 +16,6 @@ mod shuffle_file;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use stedi_engine::rows::Reading;
 use stedi_job::task::{AttemptId, FailureClass, RunContext, TaskCost, TaskOutput, Work};
 use stedi_lake::LandingTable;
 use stedi_store::Lake;
@@ -168,9 +167,8 @@ impl Executor {
     fn memory(&self, directory: &SharedDirectory) -> Result<MemoryPlan, TaskError> {
         let shards = self.context.options.shards;
         let held = directory.customers.memory_bytes();
-        let plan =
-            MemoryPlan::new(self.memory_bytes - self.transfer_bytes(), self.slots, shards, size_of::<Reading>(), held)
-                .map_err(WorkError::Memory)?;
+        let plan = MemoryPlan::new(self.memory_bytes - self.transfer_bytes(), self.slots, shards, held)
+            .map_err(WorkError::Memory)?;
         let slice_bytes = usize::try_from(self.context.slice_bytes).unwrap_or(usize::MAX);
         Ok(MemoryPlan { slice_bytes, ..plan })
     }

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use stedi::generate::{GenerateConfig, generate};
 use stedi::run::{RunConfig, new_run_id, run};
-use stedi_engine::rows::Reading;
 use stedi_job::plan;
 use stedi_job::readers::encode_readers;
 use stedi_job::task::{
@@ -125,7 +124,7 @@ impl Scene {
         let consent = cluster.execute(Stage::Consent, 0, 0, &Work::Consent { splits }).expect("customers are read");
         let TaskOutput::Consent { directory_memory_bytes, .. } = consent.0 else { unreachable!("{consent:?}") };
         let directory = usize::try_from(directory_memory_bytes).expect("it fits");
-        let plan = MemoryPlan::new(MEMORY_BYTES_MIN, 1, 1, size_of::<Reading>(), directory).expect("enough");
+        let plan = MemoryPlan::new(MEMORY_BYTES_MIN, 1, 1, directory).expect("enough");
         self.slice_bytes = plan.slice_bytes as u64;
     }
 
@@ -371,7 +370,7 @@ impl Cluster<'_> {
         assert!(segments.is_sorted_by_key(|segment| segment.shard) && readers.is_sorted());
         assert_eq!(shuffle.is_some(), !segments.is_empty());
         for Segment { shard, offset, bytes, rows } in segments {
-            let path = shuffle.clone().expect("segments lie in a file");
+            let path = shuffle.as_deref().expect("segments lie in a file").into();
             by_shard.entry(shard).or_default().push(SegmentRef { path, offset, bytes, rows });
         }
         self.count(counts, table, &of_task);

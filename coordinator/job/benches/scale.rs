@@ -82,7 +82,7 @@ fn output(lease: Lease, objects: Range<u32>, shards: u32) -> TaskOutput {
                 Stage::ScanAccelerometer => (first..first + 1000).collect(),
                 _ => Vec::new(),
             };
-            let shuffle = Some(format!("_stedi/runs/01J0000000000000000000000/shuffle/{}.arrow", lease.attempt));
+            let shuffle = Some(format!("_stedi/runs/01J0000000000000000000000/shuffle/{}.rows", lease.attempt));
             TaskOutput::Scan { shuffle, segments, readers, counts, rejects: Vec::new() }
         }
         Stage::Join => {

@@ -5,7 +5,6 @@ use std::panic;
 use std::thread;
 
 use serde::Serialize;
-use stedi_engine::rows::Reading;
 use stedi_job::RunPlan;
 use stedi_job::plan::{PlanObject, StageTasks, TASK_BYTES};
 use stedi_job::task::RunContext;
@@ -125,7 +124,7 @@ fn splittable(objects: &[LandingObject], reader: &LandingReader) -> Result<Vec<b
 /// If there is too little memory for anything.
 pub fn slice_bytes(config: &RunConfig, options: &TableOptions) -> Result<u64, RunError> {
     let threads = memory::threads(config.memory_bytes, config.threads);
-    let memory = MemoryPlan::new(config.memory_bytes, threads, options.shards, size_of::<Reading>(), 0)
+    let memory = MemoryPlan::new(config.memory_bytes, threads, options.shards, 0)
         .map_err(WorkError::Memory)?;
     Ok(memory.slice_bytes as u64)
 }

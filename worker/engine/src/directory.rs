@@ -3,14 +3,13 @@
 //! A *user id* is the rank of an e-mail among the distinct e-mails of customer_trusted in byte order, a *serial id* the
 //! rank of a serial number among its distinct serial numbers: comparing ids compares the strings.
 
+mod names;
 mod object;
 
-use std::hash::BuildHasher;
-
-use foldhash::fast::FixedState;
-use hashbrown::HashTable;
 use stedi_lake::{Customer, MatchMode, keys};
 
+use names::prefetch;
+pub(crate) use names::{Names, Wanted};
 pub use object::{CustomersError, decode_customers_object, encode_customers_object};
 
 /// Trusted customers, indexed. Immutable; shared by all threads of a scan and a join.
@@ -93,6 +92,16 @@ impl Directory {
         self.serials.find(serial_number)
     }
 
+    /// The e-mails, to be looked up ahead.
+    pub(crate) fn users(&self) -> &Names {
+        &self.users
+    }
+
+    /// The serial numbers, to be looked up ahead.
+    pub(crate) fn serials(&self) -> &Names {
+        &self.serials
+    }
+
     /// The e-mail of a user id.
     pub fn email(&self, user: u32) -> &str {
         self.users.name(user)
@@ -122,6 +131,22 @@ impl Directory {
     #[inline]
     pub(crate) fn shards_of_user(&self, user: u32) -> &[u32] {
         self.shards_of_user.of(user)
+    }
+
+    /// Begins to bring what a scan asks of a user into the cache.
+    #[inline]
+    pub(crate) fn fetch_user(&self, user: u32) {
+        if let Some(start) = self.shards_of_user.starts.get(user as usize) {
+            prefetch(start);
+        }
+    }
+
+    /// Begins to bring what a scan asks of a serial into the cache.
+    #[inline]
+    pub(crate) fn fetch_serial(&self, serial: u32) {
+        if let Some(shard) = self.shard_of_serial.get(serial as usize) {
+            prefetch(shard);
+        }
     }
 
     #[inline]
@@ -162,71 +187,6 @@ impl Directory {
                 .map(Lists::memory_bytes)
                 .into_iter()
                 .sum::<usize>()
-    }
-}
-
-/// Distinct strings in byte order, found by rank or by content.
-#[derive(Debug)]
-struct Names {
-    text: String,
-    ends: Vec<usize>,
-    found: HashTable<Found>,
-}
-
-/// Where a name's text lies, beside its rank: a lookup touches as few cache lines as it can.
-#[derive(Clone, Copy, Debug)]
-struct Found {
-    start: usize,
-    bytes: u32,
-    rank: u32,
-}
-
-/// Seeded with a constant: ids do not depend on the hash, and there is nothing to attack in a batch job's lookups.
-const HASHER: FixedState = FixedState::with_seed(0);
-
-impl Names {
-    fn new(mut names: Vec<&str>) -> Self {
-        names.sort_unstable();
-        names.dedup();
-        let mut text = String::with_capacity(names.iter().map(|n| n.len()).sum());
-        let mut found = HashTable::with_capacity(names.len());
-        let mut ends = Vec::with_capacity(names.len());
-        for (rank, name) in (0..).zip(&names) {
-            let start = text.len();
-            text.push_str(name);
-            ends.push(text.len());
-            let bytes = u32::try_from(name.len()).expect("a record is at most 16 MiB long");
-            found.insert_unique(HASHER.hash_one(name.as_bytes()), Found { start, bytes, rank }, |known: &Found| {
-                HASHER.hash_one(names[known.rank as usize].as_bytes())
-            });
-        }
-        Self { text, ends, found }
-    }
-
-    fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    #[inline]
-    fn name(&self, rank: u32) -> &str {
-        let rank = rank as usize;
-        let start = if rank == 0 { 0 } else { self.ends[rank - 1] };
-        &self.text[start..self.ends[rank]]
-    }
-
-    #[inline]
-    fn find(&self, name: &[u8]) -> Option<u32> {
-        let text = self.text.as_bytes();
-        let is_name = |known: &Found| &text[known.start..known.start + known.bytes as usize] == name;
-        self.found.find(HASHER.hash_one(name), is_name).map(|known| known.rank)
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &str> {
-        (0..).zip(&self.ends).map(|(rank, _)| self.name(rank))
-    }
-
-    fn memory_bytes(&self) -> usize {
-        self.text.capacity() + 8 * self.ends.capacity() + (1 + size_of::<Found>()) * self.found.capacity()
     }
 }
 

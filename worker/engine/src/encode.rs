@@ -5,7 +5,7 @@ pub(crate) mod columns;
 mod compress;
 mod customers;
 mod dictionary;
-mod pack;
+pub(crate) mod pack;
 #[cfg(test)]
 mod round_trip;
 mod table;

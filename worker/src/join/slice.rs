@@ -3,18 +3,19 @@
 //! Readings match only at equal times, so that slices join independently. Where they are cut depends on how many rows
 //! have which time and on the budget, never on the order in which rows arrived.
 
-use stedi_engine::rows::{Reading, StepReading};
-use stedi_engine::scan::Shuffle;
+use stedi_engine::packed::{Chunk, ChunkWriter, PackRow, Unpacker};
+use stedi_engine::scan::Shuffle as _;
 
 use super::{Join, Rows};
 use crate::WorkError;
-use crate::shuffle::ShuffleStore;
+use crate::scratch::{Scratch, ScratchError};
+use crate::shuffle::{Lane, ShuffleStore};
 
 /// Times are counted in so many bins of equal width; a bin that is too large is cut again by the next round.
 const BINS: usize = 4096;
 
-/// Rows of a chunk while cutting.
-const CHUNK_ROWS: usize = 1024;
+/// Bytes of a chunk while cutting.
+const CHUNK_BYTES: usize = 16 << 10;
 
 /// Cuts `rows` into about `count` slices of equal numbers of rows, ascending in time. `None` if all have one time.
 pub(super) fn cut<'a>(rows: &Rows, count: usize, join: &Join<'a>) -> Result<Option<ShuffleStore<'a>>, WorkError> {
@@ -24,19 +25,22 @@ pub(super) fn cut<'a>(rows: &Rows, count: usize, join: &Join<'a>) -> Result<Opti
         first = first.min(time_ms);
         last = last.max(time_ms);
     };
-    readings.visit_times(join.scratch, &mut widen)?;
-    steps.visit_times(join.scratch, &mut widen)?;
+    visit_times(readings, join.scratch, &mut widen)?;
+    visit_times(steps, join.scratch, &mut widen)?;
     if first >= last {
         return Ok(None);
     }
     let bins = Bins { first, width: first.abs_diff(last) / BINS as u64 + 1 };
     let mut sizes = vec![0_usize; BINS];
-    readings.visit_times(join.scratch, |time_ms| sizes[bins.of(time_ms)] += 1)?;
-    steps.visit_times(join.scratch, |time_ms| sizes[bins.of(time_ms)] += 1)?;
+    visit_times(readings, join.scratch, |time_ms| sizes[bins.of(time_ms)] += 1)?;
+    visit_times(steps, join.scratch, |time_ms| sizes[bins.of(time_ms)] += 1)?;
     let slice_of_bin = assign(&sizes, count.max(2));
     let slices = slice_of_bin.last().map_or(1, |last| last + 1);
     let mut store = ShuffleStore::new(slices, join.memory.slice_bytes / 4, join.scratch);
-    distribute(rows, &mut store, |time_ms| slice_of_bin[bins.of(time_ms)], join)?;
+    let slice_of = |time_ms| slice_of_bin[bins.of(time_ms)];
+    distribute(readings, slices, slice_of, join.scratch, |slice, chunk| store.put_readings(slice, chunk))?;
+    distribute(steps, slices, slice_of, join.scratch, |slice, chunk| store.put_steps(slice, chunk))?;
+    store.check()?;
     Ok(Some(store))
 }
 
@@ -70,34 +74,44 @@ fn assign(sizes: &[usize], count: usize) -> Vec<u32> {
         .collect()
 }
 
-fn distribute(
-    (readings, steps): &Rows,
-    store: &mut ShuffleStore<'_>,
+/// Calls `take` with the time of every row, epoch ms.
+fn visit_times<T: PackRow>(lane: &Lane<T>, scratch: &Scratch, mut take: impl FnMut(i64)) -> Result<(), ScratchError> {
+    let mut unpacker = Unpacker::default();
+    lane.visit(scratch, |run| {
+        unpacker.times_ms(&run)?.iter().copied().for_each(&mut take);
+        Ok(())
+    })
+}
+
+/// Puts every row into a chunk of its slice.
+fn distribute<T: PackRow>(
+    lane: &Lane<T>,
+    slices: u32,
     slice_of: impl Fn(i64) -> u32,
-    join: &Join<'_>,
-) -> Result<(), WorkError> {
-    let slices = store.shards() as usize;
-    let mut open: Vec<Vec<Reading>> = vec![Vec::new(); slices];
-    readings.visit(join.scratch, |row| {
-        let slice = slice_of(row.time_ms);
-        let rows = &mut open[slice as usize];
-        rows.push(*row);
-        if rows.len() == CHUNK_ROWS {
-            store.put_readings(slice, std::mem::take(rows));
+    scratch: &Scratch,
+    put: impl Fn(u32, Chunk<T>),
+) -> Result<(), ScratchError> {
+    let mut open: Vec<ChunkWriter<T>> = (0..slices).map(|_| ChunkWriter::default()).collect();
+    let mut unpacker = Unpacker::default();
+    let mut rows = Vec::new();
+    lane.visit(scratch, |run| {
+        rows.resize(run.rows, T::BLANK);
+        unpacker.unpack(&run, &mut rows)?;
+        for row in &rows {
+            let slice = slice_of(row.time_ms());
+            if let Some(full) = open[slice as usize].push(*row, CHUNK_BYTES) {
+                put(slice, full);
+            }
         }
+        Ok(())
     })?;
-    (0..).zip(open).filter(|(_, rows)| !rows.is_empty()).for_each(|(slice, rows)| store.put_readings(slice, rows));
-    let mut open: Vec<Vec<StepReading>> = vec![Vec::new(); slices];
-    steps.visit(join.scratch, |row| {
-        let slice = slice_of(row.time_ms);
-        let rows = &mut open[slice as usize];
-        rows.push(*row);
-        if rows.len() == CHUNK_ROWS {
-            store.put_steps(slice, std::mem::take(rows));
+    for (slice, mut writer) in (0..).zip(open) {
+        let rest = writer.take();
+        if rest.rows() > 0 {
+            put(slice, rest);
         }
-    })?;
-    (0..).zip(open).filter(|(_, rows)| !rows.is_empty()).for_each(|(slice, rows)| store.put_steps(slice, rows));
-    Ok(store.check()?)
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use stedi_engine::packed::PackRow;
 use stedi_engine::rows::{Reading, StepReading};
 use stedi_engine::scan::ScanCounts;
-use stedi_engine::spill::SpillRow;
 use stedi_job::Split;
 use stedi_job::task::{ObjectCounts, ObjectSplit, RejectCount, TaskOutput};
 use stedi_lake::{LandingTable, layout};
@@ -108,7 +108,7 @@ impl Executor {
             None => {
                 let shuffle = self.shuffle_file::<Reading>(attempt, memory.shuffle_bytes);
                 let ((has_reading, counts), rejects) = self.with_scan(attempt, &landing, 1, |scan| {
-                    scan::readings(scan, customers, &shuffle, memory.chunk_rows)
+                    scan::readings(scan, customers, &shuffle, memory.chunk_bytes)
                 })?;
                 let readers = (0..).zip(has_reading).filter(|(_, has)| *has).map(|(user, _)| user).collect();
                 let counts = landing.counts(attempt, counts);
@@ -117,7 +117,7 @@ impl Executor {
             Some(curated) => {
                 let shuffle = self.shuffle_file::<StepReading>(attempt, memory.shuffle_bytes);
                 let (counts, rejects) = self.with_scan(attempt, &landing, 1, |scan| {
-                    scan::steps(scan, customers, curated, &shuffle, memory.chunk_rows)
+                    scan::steps(scan, customers, curated, &shuffle, memory.chunk_bytes)
                 })?;
                 let counts = landing.counts(attempt, counts);
                 self.finish_scan(attempt, shuffle, Vec::new(), (counts, rejects))
@@ -125,12 +125,12 @@ impl Executor {
         }
     }
 
-    fn shuffle_file<T: SpillRow>(&self, attempt: &Attempt<'_>, shuffle_bytes: usize) -> ShuffleFile<'_, T> {
+    fn shuffle_file<T: PackRow>(&self, attempt: &Attempt<'_>, shuffle_bytes: usize) -> ShuffleFile<'_, T> {
         let path = layout::shuffle_path(self.context.run_id, &attempt.id.to_string());
         ShuffleFile::new(&self.lake, path, self.context.options.shards, shuffle_bytes / self.slots)
     }
 
-    fn finish_scan<T: SpillRow>(
+    fn finish_scan<T: PackRow>(
         &self,
         attempt: &mut Attempt<'_>,
         shuffle: ShuffleFile<'_, T>,

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use futures::StreamExt as _;
-use stedi_engine::spill::{self, SpillRow};
+use stedi_engine::packed::{self, PackRow};
 use stedi_job::task::{FailureClass, SegmentRef};
 
 use super::{Attempt, Executor, TaskError};
@@ -30,7 +30,7 @@ fn fetches(segments: &[SegmentRef]) -> Vec<Fetch<'_>> {
         let end = segment.offset.saturating_add(segment.bytes);
         match fetches.last_mut() {
             Some(last)
-                if last.path == segment.path
+                if *last.path == *segment.path
                     && last.range.end == segment.offset
                     && end - last.range.start <= FETCH_BYTES =>
             {
@@ -46,7 +46,7 @@ fn fetches(segments: &[SegmentRef]) -> Vec<Fetch<'_>> {
 impl Executor {
     /// The rows of `segments`, which are all of `shard`. Up to `hold` bytes of them stay in memory as they are, which
     /// `hold` is reduced by; the others go to `scratch`. `at_once` requests are under way at a time.
-    pub(super) fn fetch<T: SpillRow>(
+    pub(super) fn fetch<T: PackRow>(
         &self,
         attempt: &mut Attempt<'_>,
         shard: u32,
@@ -73,14 +73,14 @@ impl Executor {
                     return Err(damaged());
                 }
                 let sealed = bytes.split_to(length);
-                let stream = spill::unseal_segment::<T>(shard, &sealed).ok_or_else(damaged)?;
+                let runs = packed::unseal::<T>(shard, &sealed).ok_or_else(damaged)?;
                 let rows = usize::try_from(segment.rows).unwrap_or(usize::MAX);
                 if *hold >= length {
                     *hold -= length;
-                    lane.push_encoded(sealed.slice_ref(stream), rows);
+                    lane.push_received(sealed.slice_ref(runs), rows);
                 } else {
                     *hold = 0;
-                    let spilled = scratch.write(stream).map_err(crate::WorkError::Scratch)?;
+                    let spilled = scratch.write(runs).map_err(crate::WorkError::Scratch)?;
                     lane.push_spilled(spilled, rows);
                 }
             }
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     fn segment(path: &str, offset: u64, bytes: u64) -> SegmentRef {
-        SegmentRef { path: path.to_owned(), offset, bytes, rows: 1 }
+        SegmentRef { path: path.into(), offset, bytes, rows: 1 }
     }
 
     #[test]

@@ -4,17 +4,17 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use stedi_engine::packed::{self, Chunk, PackRow};
 use stedi_engine::rows::{Reading, StepReading};
 use stedi_engine::scan::Shuffle;
-use stedi_engine::spill::{self, SpillRow};
 use stedi_job::task::Segment;
 use stedi_store::{Lake, PartWriter, PutNew};
 
 use super::TaskError;
 use crate::WorkError;
 
-/// Bytes of the rows of a segment, as they are in memory: whoever reads it back holds a few at a time.
-const SEGMENT_BYTES_MAX: usize = 4 << 20;
+/// Bytes of a segment, nearly: whoever reads it back holds a few at a time.
+const SEGMENT_BYTES_MAX: usize = 1 << 20;
 
 /// Takes the rows of one kind. What does not fit in memory goes out as further segments.
 pub(super) struct ShuffleFile<'a, T> {
@@ -26,7 +26,7 @@ pub(super) struct ShuffleFile<'a, T> {
 
 struct State<T> {
     /// The chunks of each shard, and the memory they take.
-    lanes: Vec<(Vec<Vec<T>>, usize)>,
+    lanes: Vec<(Vec<Chunk<T>>, usize)>,
     resident_bytes: usize,
     writer: Option<PartWriter>,
     segments: Vec<Segment>,
@@ -43,7 +43,7 @@ pub(super) struct Written {
     pub(super) segments: Vec<Segment>,
 }
 
-impl<'a, T: SpillRow> ShuffleFile<'a, T> {
+impl<'a, T: PackRow> ShuffleFile<'a, T> {
     pub(super) fn new(lake: &'a Lake, path: String, shards: u32, resident_bytes_max: usize) -> Self {
         let state = State {
             lanes: (0..shards).map(|_| (Vec::new(), 0)).collect(),
@@ -83,9 +83,9 @@ impl<'a, T: SpillRow> ShuffleFile<'a, T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, shard: u32, chunk: Vec<T>) {
+    fn put(&self, shard: u32, chunk: Chunk<T>) {
         let mut state = self.lock();
-        let added = chunk.capacity() * size_of::<T>();
+        let added = chunk.memory_bytes();
         let (chunks, bytes) = &mut state.lanes[shard as usize];
         chunks.push(chunk);
         *bytes += added;
@@ -103,33 +103,28 @@ impl<'a, T: SpillRow> ShuffleFile<'a, T> {
     }
 }
 
-impl<T: SpillRow> State<T> {
+impl<T: PackRow> State<T> {
     fn write_lane(&mut self, shard: usize, lake: &Lake, path: &str) -> io::Result<()> {
         let (chunks, bytes) = std::mem::take(&mut self.lanes[shard]);
         self.resident_bytes -= bytes;
         let shard = u32::try_from(shard).unwrap_or(u32::MAX);
-        let mut rows = 0;
+        let mut bytes = 0;
         let mut segment = Vec::new();
         for chunk in chunks {
-            if rows > 0 && (rows + chunk.len()) * size_of::<T>() > SEGMENT_BYTES_MAX {
-                self.write_segment(shard, std::mem::take(&mut segment), rows, lake, path)?;
-                rows = 0;
+            if bytes > 0 && bytes + chunk.bytes().len() > SEGMENT_BYTES_MAX {
+                self.write_segment(shard, std::mem::take(&mut segment), lake, path)?;
+                bytes = 0;
             }
-            rows += chunk.len();
+            bytes += chunk.bytes().len();
             segment.push(chunk);
         }
-        if rows > 0 { self.write_segment(shard, segment, rows, lake, path) } else { Ok(()) }
+        if segment.is_empty() { Ok(()) } else { self.write_segment(shard, segment, lake, path) }
     }
 
-    fn write_segment(
-        &mut self,
-        shard: u32,
-        chunks: Vec<Vec<T>>,
-        rows: usize,
-        lake: &Lake,
-        path: &str,
-    ) -> io::Result<()> {
-        let sealed = spill::seal_segment(shard, chunks).map_err(io::Error::other)?;
+    fn write_segment(&mut self, shard: u32, chunks: Vec<Chunk<T>>, lake: &Lake, path: &str) -> io::Result<()> {
+        let rows = chunks.iter().map(Chunk::rows).sum::<usize>();
+        let sealed = packed::seal(shard, &chunks);
+        drop(chunks);
         let writer = match &mut self.writer {
             Some(writer) => writer,
             None => self.writer.insert(lake.part_writer(path)?),
@@ -142,11 +137,11 @@ impl<T: SpillRow> State<T> {
 }
 
 impl Shuffle for ShuffleFile<'_, Reading> {
-    fn put_readings(&self, shard: u32, chunk: Vec<Reading>) {
+    fn put_readings(&self, shard: u32, chunk: Chunk<Reading>) {
         self.put(shard, chunk);
     }
 
-    fn put_steps(&self, _: u32, _: Vec<StepReading>) {
+    fn put_steps(&self, _: u32, _: Chunk<StepReading>) {
         unreachable!("a scan of accelerometer readings yields readings");
     }
 
@@ -156,11 +151,11 @@ impl Shuffle for ShuffleFile<'_, Reading> {
 }
 
 impl Shuffle for ShuffleFile<'_, StepReading> {
-    fn put_readings(&self, _: u32, _: Vec<Reading>) {
+    fn put_readings(&self, _: u32, _: Chunk<Reading>) {
         unreachable!("a scan of step readings yields step readings");
     }
 
-    fn put_steps(&self, shard: u32, chunk: Vec<StepReading>) {
+    fn put_steps(&self, shard: u32, chunk: Chunk<StepReading>) {
         self.put(shard, chunk);
     }
 
@@ -171,19 +166,29 @@ impl Shuffle for ShuffleFile<'_, StepReading> {
 
 #[cfg(test)]
 mod tests {
+    use stedi_engine::packed::{ChunkWriter, Unpacker};
+
     use super::*;
+
+    fn chunk(rows: &[StepReading]) -> Chunk<StepReading> {
+        let mut writer = ChunkWriter::default();
+        for row in rows {
+            assert!(writer.push(*row, usize::MAX).is_none());
+        }
+        writer.take()
+    }
 
     #[test]
     fn what_does_not_fit_goes_out_as_further_segments() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let lake = Lake::create(&folder.path().display().to_string()).expect("a folder");
-        let file = ShuffleFile::<StepReading>::new(&lake, "shuffle".to_owned(), 3, 2000);
+        let file = ShuffleFile::<StepReading>::new(&lake, "shuffle".to_owned(), 3, 500);
         let step = |n: u32| StepReading { time_ms: i64::from(n), distance: 0, serial: n };
         for n in 0..200 {
             // shard 1 gets nothing
-            file.put_steps(n % 2 * 2, vec![step(n), step(n)]);
+            file.put_steps(n % 2 * 2, chunk(&[step(n), step(n)]));
         }
-        assert!(!file.has_failed() && file.lock().resident_bytes <= 2000);
+        assert!(!file.has_failed() && file.lock().resident_bytes <= 500);
         let written = file.finish(&AtomicBool::new(false)).expect("there is room");
         let bytes = std::fs::read(folder.path().join("shuffle")).expect("it has its name");
         assert_eq!((bytes.len() as u64, written.is_taken), (written.bytes, false));
@@ -192,9 +197,13 @@ mod tests {
         for Segment { shard, offset, bytes: length, rows } in written.segments {
             let start = usize::try_from(offset).expect("small");
             let segment = &bytes[start..start + usize::try_from(length).expect("small")];
-            let stream = spill::unseal_segment::<StepReading>(shard, segment).expect("whole");
             let mut of_segment: Vec<StepReading> = Vec::new();
-            spill::read(stream, |step| of_segment.push(step)).expect("a stream");
+            for run in packed::runs(packed::unseal::<StepReading>(shard, segment).expect("whole")) {
+                let run = run.expect("whole");
+                let start = of_segment.len();
+                of_segment.resize(start + run.rows, step(0));
+                Unpacker::default().unpack(&run, &mut of_segment[start..]).expect("whole");
+            }
             assert_eq!(of_segment.len() as u64, rows);
             assert!(of_segment.iter().all(|step| step.serial % 2 * 2 == shard));
             back.extend(of_segment);
@@ -203,7 +212,7 @@ mod tests {
         assert_eq!(back, (0..200).flat_map(|n| [step(n), step(n)]).collect::<Vec<_>>());
 
         let taken = ShuffleFile::<StepReading>::new(&lake, "shuffle".to_owned(), 1, 2000);
-        taken.put_steps(0, vec![step(1)]);
+        taken.put_steps(0, chunk(&[step(1)]));
         assert!(taken.finish(&AtomicBool::new(false)).expect("there is room").is_taken);
         let empty = ShuffleFile::<Reading>::new(&lake, "empty".to_owned(), 3, 2000);
         assert_eq!(empty.finish(&AtomicBool::new(false)).expect("nothing to do").bytes, 0);

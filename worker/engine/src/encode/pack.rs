@@ -3,7 +3,7 @@
 //! Formats: <https://parquet.apache.org/docs/file-format/data-pages/encodings/>.
 
 /// Appends an unsigned LEB128 number.
-pub(super) fn varint(mut value: u64, out: &mut Vec<u8>) {
+pub(crate) fn varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push(value.to_le_bytes()[0] | 0x80);
         value >>= 7;
@@ -11,7 +11,8 @@ pub(super) fn varint(mut value: u64, out: &mut Vec<u8>) {
     out.push(value.to_le_bytes()[0]);
 }
 
-fn zigzag(value: i64, out: &mut Vec<u8>) {
+/// Appends a signed number: small ones of either sign are short.
+pub(crate) fn zigzag(value: i64, out: &mut Vec<u8>) {
     varint(((value << 1) ^ (value >> 63)).cast_unsigned(), out);
 }
 

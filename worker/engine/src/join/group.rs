@@ -50,25 +50,32 @@ impl<T: Row> GroupedBuilder<T> {
         Self { starts: vec![0; id_count + 2], rows: space, total: 0 }
     }
 
-    /// First pass: counts a row of this id.
+    /// First pass: counts rows of this id.
     #[inline]
-    pub fn count(&mut self, id: u32) {
-        self.starts[id as usize + 2] += 1;
-        self.total += 1;
+    pub fn count(&mut self, id: u32, rows: usize) {
+        self.total += rows;
+        #[expect(clippy::cast_possible_truncation, reason = "make_room refuses what does not fit")]
+        let rows = rows as u32;
+        let counted = &mut self.starts[id as usize + 2];
+        *counted = counted.wrapping_add(rows);
     }
 
-    /// Second pass: takes a row that was counted.
+    /// Second pass: the room for rows of this id that were counted.
     ///
     /// # Panics
-    /// If it was not counted, or there are 2^32 rows or more.
+    /// If they were not counted, or there are 2^32 rows or more.
     #[inline]
-    pub fn place(&mut self, row: &T) {
+    pub fn place(&mut self, id: u32, rows: usize) -> &mut [T] {
         if self.rows.is_empty() {
             self.make_room();
         }
-        let next = &mut self.starts[row.id() as usize + 1];
-        self.rows[*next as usize] = *row;
-        *next += 1;
+        let next = &mut self.starts[id as usize + 1];
+        let start = *next as usize;
+        let room = &mut self.rows[start..start + rows];
+        #[expect(clippy::cast_possible_truncation, reason = "make_room checked that all rows fit")]
+        let end = (start + rows) as u32;
+        *next = end;
+        room
     }
 
     fn make_room(&mut self) {
@@ -219,8 +226,8 @@ mod tests {
 
     fn grouped(chunks: &[&[StepReading]]) -> Grouped<StepReading> {
         let mut builder = GroupedBuilder::new(4, vec![step(9, 9); 3]);
-        chunks.iter().copied().flatten().for_each(|row| builder.count(row.id()));
-        chunks.iter().copied().flatten().for_each(|row| builder.place(row));
+        chunks.iter().copied().flatten().for_each(|row| builder.count(row.id(), 1));
+        chunks.iter().copied().flatten().for_each(|row| builder.place(row.id(), 1)[0] = *row);
         builder.finish(|a, b| a.time_ms.cmp(&b.time_ms))
     }
 
