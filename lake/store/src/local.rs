@@ -16,6 +16,9 @@ use crate::lake::PutNew;
 /// Folder, within a run's own or within `_stedi`, of files that have no name yet.
 pub(crate) const TEMPORARIES: &str = "tmp";
 
+/// Files that are synced at once: what waits at the same time, the file system's journal writes at once.
+const SYNCS_AT_ONCE: usize = 16;
+
 /// A folder on this machine that holds a lake.
 #[derive(Clone, Debug)]
 pub(crate) struct LocalLake {
@@ -73,18 +76,24 @@ impl LocalLake {
 
     /// Makes the contents and the names of `below` survive a loss of power.
     pub(crate) fn sync_all(&self, below: &[String]) -> Result<(), StoreError> {
-        let mut folders = BTreeSet::new();
-        for below in below {
-            let path = self.file(below);
-            let synced = File::open(&path).and_then(|file| file.sync_all());
-            synced.map_err(|error| StoreError::of_io(Action::Write, self.name(below), error))?;
-            folders.insert(parent(&path).to_owned());
-        }
+        let share = below.len().div_ceil(SYNCS_AT_ONCE).max(1);
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = below.chunks(share).map(|share| scope.spawn(|| self.sync_files(share))).collect();
+            threads.into_iter().try_for_each(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })?;
+        let folders: BTreeSet<PathBuf> = below.iter().map(|below| parent(&self.file(below)).to_owned()).collect();
         for folder in folders {
             let name = folder.display().to_string();
             sync_folder(&folder).map_err(|error| StoreError::of_io(Action::Write, name, error))?;
         }
         Ok(())
+    }
+
+    fn sync_files(&self, below: &[String]) -> Result<(), StoreError> {
+        below.iter().try_for_each(|below| {
+            let synced = File::open(self.file(below)).and_then(|file| file.sync_all());
+            synced.map_err(|error| StoreError::of_io(Action::Write, self.name(below), error))
+        })
     }
 
     /// Removes the folder `below` and the folders in it, as far as they hold no file.

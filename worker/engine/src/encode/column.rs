@@ -21,6 +21,9 @@ use super::dictionary::{NameDictionary, NumberDictionary, plain_name};
 use super::pack;
 use crate::decode::NULL_I64;
 
+/// Bytes of a page header at most, about: there are no statistics in it.
+const PAGE_HEADER_BYTES: usize = 64;
+
 /// An encoded column chunk.
 pub(super) struct EncodedColumn {
     pub(super) bytes: Bytes,
@@ -173,7 +176,12 @@ impl ColumnEncoder {
 
     /// The chunk: the dictionary page, if a page uses it, and the pages.
     pub(super) fn close(mut self) -> Result<EncodedColumn, ParquetError> {
-        let mut sink = TrackedWrite::new(Vec::new());
+        let bytes_about = self.pages.iter().map(|page| page.bytes.len() + PAGE_HEADER_BYTES).sum::<usize>()
+            + PAGE_HEADER_BYTES
+            + self.numbers.plain_bytes()
+            + self.names.plain.len();
+        // growing would take fresh memory again and again
+        let mut sink = TrackedWrite::new(Vec::with_capacity(bytes_about));
         let mut writer = SerializedPageWriter::new(&mut sink);
         let mut column_index = ColumnIndexBuilder::new(self.descriptor.physical_type());
         let mut offset_index = OffsetIndexBuilder::new();

@@ -25,6 +25,10 @@ impl NumberDictionary {
         &self.values
     }
 
+    pub(super) fn plain_bytes(&self) -> usize {
+        size_of_val(&*self.values)
+    }
+
     /// The index of `value`, which is added if it is new; `None` if there is no room for it.
     #[inline]
     pub(super) fn index(&mut self, value: u64) -> Option<u16> {
