@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use stedi::generate::{GenerateConfig, Profile};
@@ -60,7 +61,7 @@ fn consent(cluster: &Cluster<'_>) -> (String, u32) {
 fn scanned(cluster: &Cluster<'_>, stage: Stage, work: &Work) -> (Vec<SegmentRef>, Vec<u32>) {
     let output = cluster.execute(stage, 0, 0, work).expect("landing is read").0;
     let TaskOutput::Scan { shuffle, segments, readers, .. } = output else { unreachable!("{output:?}") };
-    let path = shuffle.expect("rows went on");
+    let path: Arc<str> = shuffle.expect("rows went on").into();
     let refs =
         segments.iter().map(|s| SegmentRef { path: path.clone(), offset: s.offset, bytes: s.bytes, rows: s.rows });
     (refs.collect(), readers)

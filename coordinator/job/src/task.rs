@@ -8,6 +8,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use stedi_lake::commit::Part;
@@ -159,8 +160,8 @@ pub struct Segment {
 /// A segment and the file that holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentRef {
-    /// Path of the shuffle file.
-    pub path: String,
+    /// Path of the shuffle file: all segments of it share one, for a large run has millions.
+    pub path: Arc<str>,
     /// Where the segment starts in the file.
     pub offset: u64,
     /// Its length.

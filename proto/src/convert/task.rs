@@ -30,7 +30,6 @@ macro_rules! same_fields {
 }
 
 same_fields!(Segment { shard, offset, bytes, rows });
-same_fields!(SegmentRef { path, offset, bytes, rows });
 same_fields!(ObjectCounts { object, kept, filtered, quarantined });
 same_fields!(RejectCount { object, reason, records, first_offset });
 same_fields!(RequestCounts { get, head, put, list, delete });
@@ -50,6 +49,20 @@ impl TryFrom<wire::TaskCost> for TaskCost {
         let wire::TaskCost { wall_ms, cpu_ms, read_bytes, written_bytes, rows, spilled_bytes, requests } = cost;
         let requests = requests.ok_or(WireError::Missing("cost.requests"))?.into();
         Ok(Self { wall_ms, cpu_ms, read_bytes, written_bytes, rows, spilled_bytes, requests })
+    }
+}
+
+impl From<SegmentRef> for wire::SegmentRef {
+    fn from(from: SegmentRef) -> Self {
+        let SegmentRef { path, offset, bytes, rows } = from;
+        Self { path: path.as_ref().to_owned(), offset, bytes, rows }
+    }
+}
+
+impl From<wire::SegmentRef> for SegmentRef {
+    fn from(from: wire::SegmentRef) -> Self {
+        let wire::SegmentRef { path, offset, bytes, rows } = from;
+        Self { path: path.into(), offset, bytes, rows }
     }
 }
 

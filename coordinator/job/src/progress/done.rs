@@ -223,6 +223,9 @@ impl Progress {
                 if let Some(file) = shuffle {
                     index.add(task.index, file, segments);
                 }
+                if self.done[task.stage as usize] as usize == self.winners[task.stage as usize].len() {
+                    index.sort_in();
+                }
                 for segment in segments {
                     let size = &mut self.shards[segment.shard as usize];
                     size.bytes = size.bytes.saturating_add(segment.bytes);

@@ -152,7 +152,7 @@ impl Lake {
     fn join(&mut self, table: CuratedTable, shard: u32, refs: &[SegmentRef]) -> Part {
         let mut rows = Vec::new();
         for part in refs {
-            let file = self.shuffles.get(&part.path).expect("the shuffle file is there");
+            let file = self.shuffles.get(&*part.path).expect("the shuffle file is there");
             let found = file.iter().find(|(s, _)| s.offset == part.offset).expect("the segment is there");
             assert_eq!((found.0.shard, found.0.bytes, found.0.rows), (shard, part.bytes, part.rows));
             rows.extend(&found.1);
