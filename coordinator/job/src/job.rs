@@ -230,15 +230,16 @@ impl Job {
     /// bytes, about: landing bytes in the scan stages, shuffle bytes in the join, as far as they are known.
     pub fn work_left(&self, stage: Stage) -> WorkLeft {
         let tasks = self.progress.tasks(stage) - self.progress.done(stage);
+        let task_bytes = stage.landing().map_or(self.plan.task_bytes, |table| self.plan.landing(table).task_bytes());
         let bytes = match stage {
             Stage::Join => {
                 let open = |index: &u32| !self.progress.is_done(TaskId { stage, index: *index });
                 let shards = (0u32..).zip(&self.progress.shards);
                 shards.filter(|(index, _)| open(index)).map(|(_, size)| size.bytes).sum()
             }
-            _ => u64::from(tasks).saturating_mul(self.plan.task_bytes),
+            _ => u64::from(tasks).saturating_mul(task_bytes),
         };
-        WorkLeft { tasks, bytes, task_bytes: self.plan.task_bytes }
+        WorkLeft { tasks, bytes, task_bytes }
     }
 
     /// Number of tasks that need a worker with more memory than the usual ones have, waiting or running.

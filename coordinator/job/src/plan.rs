@@ -4,7 +4,9 @@ use std::ops::Range;
 
 mod run_plan;
 
-pub use run_plan::{LandingPlan, PlanError, PlanObject, RunPlan, StageTasks, TASK_BYTES, TaskSizes, task_bytes};
+pub use run_plan::{
+    LandingPlan, PlanError, PlanObject, RunPlan, StageTasks, TASK_BYTES, TaskSizes, table_task_bytes, task_bytes,
+};
 
 /// Landing bytes of a shard while there are few shards: its rows, sorted, take some tens of MiB of memory.
 const SHARD_BYTES_MIN: u64 = 256 << 20;

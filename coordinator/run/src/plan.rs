@@ -6,7 +6,7 @@ use std::thread;
 
 use serde::Serialize;
 use stedi_job::RunPlan;
-use stedi_job::plan::{PlanObject, StageTasks, TASK_BYTES};
+use stedi_job::plan::{PlanObject, StageTasks, table_task_bytes};
 use stedi_job::task::RunContext;
 use stedi_lake::LandingTable;
 use stedi_lake::options::TableOptions;
@@ -88,21 +88,24 @@ pub fn run_plan(inputs: &Inputs, context: RunContext, reader: &LandingReader) ->
     let mut landing = BTreeMap::new();
     for table in LandingTable::ALL {
         let objects = inputs.objects(table);
-        let planned = objects.iter().zip(splittable(objects, reader)?).map(|(object, splittable)| PlanObject {
-            key: object.key.as_str().into(),
-            etag: object.etag.as_str().into(),
-            bytes: object.bytes,
-            splittable,
-        });
+        let bytes = objects.iter().map(|object| object.bytes);
+        let task_bytes = table_task_bytes(bytes, inputs.bytes(), context.options.shards);
+        let planned =
+            objects.iter().zip(splittable(objects, task_bytes, reader)?).map(|(object, splittable)| PlanObject {
+                key: object.key.as_str().into(),
+                etag: object.etag.as_str().into(),
+                bytes: object.bytes,
+                splittable,
+            });
         landing.insert(table, planned.collect());
     }
     Ok(RunPlan::new(context, landing))
 }
 
 /// Which objects are to be read from the middle. Only those that are larger than a task are looked into.
-fn splittable(objects: &[LandingObject], reader: &LandingReader) -> Result<Vec<bool>, ReadError> {
+fn splittable(objects: &[LandingObject], task_bytes: u64, reader: &LandingReader) -> Result<Vec<bool>, ReadError> {
     let look = |object: &LandingObject| -> Result<bool, ReadError> {
-        Ok(object.bytes > TASK_BYTES && is_splittable(object, reader)?)
+        Ok(object.bytes > task_bytes && is_splittable(object, reader)?)
     };
     thread::scope(|scope| {
         let chunks = objects.chunks(objects.len().div_ceil(SNIFFERS).max(1));
@@ -124,7 +127,6 @@ fn splittable(objects: &[LandingObject], reader: &LandingReader) -> Result<Vec<b
 /// If there is too little memory for anything.
 pub fn slice_bytes(config: &RunConfig, options: &TableOptions) -> Result<u64, RunError> {
     let threads = memory::threads(config.memory_bytes, config.threads);
-    let memory = MemoryPlan::new(config.memory_bytes, threads, options.shards, 0)
-        .map_err(WorkError::Memory)?;
+    let memory = MemoryPlan::new(config.memory_bytes, threads, options.shards, 0).map_err(WorkError::Memory)?;
     Ok(memory.slice_bytes as u64)
 }

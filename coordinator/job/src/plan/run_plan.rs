@@ -10,8 +10,15 @@ use stedi_lake::commit::{InputVersion, fingerprint};
 use super::splits;
 use crate::task::{ObjectSplit, RunContext, Stage};
 
-/// Landing bytes of a scan task, unless there is very much landing.
+/// Landing bytes of a scan task, unless there is very much landing, or little.
 pub const TASK_BYTES: u64 = 128 << 20;
+
+/// Landing bytes of a scan task at least, where objects are so large: below that, what a task costs beside reading shows.
+const TASK_BYTES_MIN: u64 = 16 << 20;
+
+/// Tasks become smaller before they become fewer than this: a stage ends when its last task does, and eight workers that
+/// have eight tasks each are idle for little of it.
+const TASKS_WANTED: u64 = 64;
 
 /// What an object counts in a task at least: a request for a small one takes as long as reading so many bytes.
 const OBJECT_COST_BYTES: u64 = 128 << 10;
@@ -19,11 +26,22 @@ const OBJECT_COST_BYTES: u64 = 128 << 10;
 /// Segments of shuffle files a run has at most, about: the coordinator knows them all, in some 20 bytes each.
 const SEGMENTS_MAX: u64 = 1 << 24;
 
-/// Landing bytes of a scan task: [`TASK_BYTES`], and more where so small tasks would make too many segments, as each
-/// makes one for each shard.
+/// Landing bytes of a scan task at most: [`TASK_BYTES`], and more where so small tasks would make too many segments, as
+/// each makes one for each shard.
 pub fn task_bytes(landing_bytes: u64, shards: u32) -> u64 {
+    segment_bound(landing_bytes, shards).max(TASK_BYTES)
+}
+
+/// Landing bytes of a scan task of a table with objects of so many bytes, of all `landing_bytes`: less than
+/// [`task_bytes`] where that would make few tasks.
+pub fn table_task_bytes(objects: impl Iterator<Item = u64>, landing_bytes: u64, shards: u32) -> u64 {
+    let cost: u64 = objects.map(|bytes| bytes.max(OBJECT_COST_BYTES)).sum();
+    (cost / TASKS_WANTED).clamp(TASK_BYTES_MIN, TASK_BYTES).max(segment_bound(landing_bytes, shards))
+}
+
+fn segment_bound(landing_bytes: u64, shards: u32) -> u64 {
     let wanted = u128::from(landing_bytes) * u128::from(shards) / u128::from(SEGMENTS_MAX);
-    u64::try_from(wanted).unwrap_or(u64::MAX / 4).max(TASK_BYTES)
+    u64::try_from(wanted).unwrap_or(u64::MAX / 4)
 }
 
 /// A landing object of a plan.
@@ -51,12 +69,14 @@ struct TaskStart {
 pub struct LandingPlan {
     objects: Vec<PlanObject>,
     starts: Vec<TaskStart>,
+    task_bytes: u64,
 }
 
 impl LandingPlan {
     /// One task that reads everything, even if there is nothing.
     pub fn whole(objects: Vec<PlanObject>) -> Self {
-        Self { objects, starts: vec![TaskStart { object: 0, offset: 0 }] }
+        let task_bytes = objects.iter().map(|object| object.bytes).sum();
+        Self { objects, starts: vec![TaskStart { object: 0, offset: 0 }], task_bytes }
     }
 
     /// Tasks of about `task_bytes`: small objects packed together, large ones split.
@@ -80,12 +100,17 @@ impl LandingPlan {
             }
         }
         starts.shrink_to_fit();
-        Self { objects, starts }
+        Self { objects, starts, task_bytes }
     }
 
     /// The objects.
     pub fn objects(&self) -> &[PlanObject] {
         &self.objects
+    }
+
+    /// Bytes of a task, about.
+    pub fn task_bytes(&self) -> u64 {
+        self.task_bytes
     }
 
     /// Number of tasks.
@@ -181,7 +206,7 @@ pub struct RunPlan {
     pub context: RunContext,
     /// The landing objects' [`fingerprint`].
     pub fingerprint: String,
-    /// Landing bytes of a scan task.
+    /// Landing bytes of a scan task at most, about.
     pub task_bytes: u64,
     landing: BTreeMap<LandingTable, LandingPlan>,
 }
@@ -201,8 +226,10 @@ impl RunPlan {
     /// If there are no shards.
     pub fn new(context: RunContext, landing: BTreeMap<LandingTable, Vec<PlanObject>>) -> Self {
         let landing_bytes = landing.values().flatten().map(|object| object.bytes).sum();
-        let task_bytes = task_bytes(landing_bytes, context.options.shards);
-        Self::with_task_bytes(context, landing, task_bytes)
+        let shards = context.options.shards;
+        let of_table =
+            |objects: &[PlanObject]| table_task_bytes(objects.iter().map(|object| object.bytes), landing_bytes, shards);
+        Self::planned(context, landing, task_bytes(landing_bytes, shards), of_table)
     }
 
     /// The same, with scan tasks of about `task_bytes`.
@@ -211,8 +238,17 @@ impl RunPlan {
     /// If there are no shards or `task_bytes` is 0.
     pub fn with_task_bytes(
         context: RunContext,
+        landing: BTreeMap<LandingTable, Vec<PlanObject>>,
+        task_bytes: u64,
+    ) -> Self {
+        Self::planned(context, landing, task_bytes, |_| task_bytes)
+    }
+
+    fn planned(
+        context: RunContext,
         mut landing: BTreeMap<LandingTable, Vec<PlanObject>>,
         task_bytes: u64,
+        of_table: impl Fn(&[PlanObject]) -> u64,
     ) -> Self {
         assert!(context.options.shards > 0, "a run has shards");
         let inputs = landing.iter().flat_map(|(&table, objects)| {
@@ -225,7 +261,10 @@ impl RunPlan {
                 let objects = landing.remove(&table).unwrap_or_default();
                 let planned = match table {
                     LandingTable::Customer => LandingPlan::whole(objects),
-                    _ => LandingPlan::packed(objects, task_bytes),
+                    _ => {
+                        let task_bytes = of_table(&objects);
+                        LandingPlan::packed(objects, task_bytes)
+                    }
                 };
                 (table, planned)
             })
@@ -364,10 +403,11 @@ mod tests {
         };
         let landing = LandingTable::ALL.map(|table| (table, vec![object(TASK_BYTES * 3, true); 2]));
         let plan = RunPlan::new(context, landing.into());
-        assert_eq!(Stage::ALL.map(|stage| plan.tasks(stage)), [1, 6, 6, 4]);
-        let scan = TaskSizes { min: TASK_BYTES, median: TASK_BYTES, max: TASK_BYTES };
+        assert_eq!(Stage::ALL.map(|stage| plan.tasks(stage)), [1, 48, 48, 4]);
+        let task = TASK_BYTES / 8;
+        let scan = TaskSizes { min: task, median: task, max: task };
         let consent = TaskSizes { min: TASK_BYTES * 6, median: TASK_BYTES * 6, max: TASK_BYTES * 6 };
-        let sizes = [(2, Some(consent)), (6, Some(scan)), (6, Some(scan)), (0, None)];
+        let sizes = [(2, Some(consent)), (48, Some(scan)), (48, Some(scan)), (0, None)];
         assert_eq!(plan.stages().iter().map(|of| (of.splits, of.task_bytes)).collect::<Vec<_>>(), sizes);
         let json = serde_json::to_value(&plan).expect("a plan is JSON");
         let read = |json: serde_json::Value| serde_json::from_value::<RunPlan>(json).expect("a plan");
@@ -394,5 +434,16 @@ mod tests {
         assert_eq!(task_bytes(1 << 40, 256), TASK_BYTES);
         assert_eq!(task_bytes(10 << 40, 2560), 10 * 160 * 1024 * 1024);
         assert!(task_bytes(u64::MAX, 99_999) > TASK_BYTES);
+        assert_eq!(table_task_bytes([1 << 40].into_iter(), 10 << 40, 2560), task_bytes(10 << 40, 2560));
+    }
+
+    #[test]
+    fn tasks_shrink_where_they_would_be_few() {
+        let of = |objects: usize, bytes| table_task_bytes(vec![bytes; objects].into_iter(), 1 << 33, 32);
+        assert_eq!(of(1, 1 << 40), TASK_BYTES);
+        assert_eq!(of(16, 1 << 28), 1 << 26);
+        assert_eq!(of(1000, 1 << 10), TASK_BYTES_MIN);
+        // a million requests are much work, however little they bring
+        assert_eq!(of(1_000_000, 1 << 10), TASK_BYTES);
     }
 }
