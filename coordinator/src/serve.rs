@@ -103,7 +103,8 @@ fn ending(outcome: &Result<(RunSummary, Option<u64>), ServeError>) -> Ending {
     match outcome {
         Ok((summary, Some(seq))) => Ending::Committed(format!("run {} is commit {seq}", summary.run_id)),
         Ok((_, None)) => Ending::Unchanged,
-        Err(ServeError::Stopped | ServeError::Job(JobError::Fenced { .. })) => Ending::Handover,
+        Err(ServeError::Stopped) => Ending::Stopped,
+        Err(ServeError::Job(JobError::Fenced { .. })) => Ending::Fenced,
         Err(error) => Ending::Failed(log::chain(error)),
     }
 }

@@ -16,7 +16,7 @@ use kube::{Client, Config};
 use serde_json::{Value, json};
 
 use crate::error::{FleetError, Request};
-use crate::names::{APPLIED_ANNOTATION, COORDINATOR_LABEL, FIELD_MANAGER, FIXED_ANNOTATION};
+use crate::names::{APPLIED_ANNOTATION, COORDINATOR_LABEL, FIELD_MANAGER, FIXED_ANNOTATION, JOB_NAME_LABEL};
 use crate::template::count;
 
 /// The API server has so long for an answer, with what the client repeats after a 429, 503 or 504.
@@ -105,6 +105,20 @@ impl Cluster {
             Ok(pods.items.len())
         };
         bounded(self.request("list", "pods", ""), list).await
+    }
+
+    /// Whether a Job has a pod other than `pod` that has not ended.
+    ///
+    /// # Errors
+    /// If the API server does not say.
+    pub async fn has_other_pod(&self, job: &str, pod: &str) -> Result<bool, FleetError> {
+        let selected = ListParams::default().labels(&format!("{JOB_NAME_LABEL}={job}"));
+        let pods = bounded(self.request("list", "pods", ""), self.pods().list(&selected)).await?;
+        let lives = |other: &Pod| {
+            let phase = other.status.as_ref().and_then(|status| status.phase.as_deref());
+            !matches!(phase, Some("Failed" | "Succeeded")) && other.metadata.name.as_deref() != Some(pod)
+        };
+        Ok(pods.items.iter().any(lives))
     }
 
     /// Makes a Job. If it is there already, its fields become those of `job` as far as Kubernetes allows.

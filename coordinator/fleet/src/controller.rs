@@ -183,6 +183,8 @@ pub struct Controller {
     jobs_known: bool,
     memory: BTreeMap<Pool, Memory>,
     retired: BTreeSet<String>,
+    /// The pod that was lost last, and why.
+    last_loss: BTreeMap<Pool, String>,
     /// What is in the way of workers, as it was said.
     said: BTreeSet<String>,
     failed: bool,
@@ -201,6 +203,7 @@ impl Controller {
             jobs_known: false,
             memory: Pool::ALL.into_iter().map(|pool| (pool, Memory::default())).collect(),
             retired: BTreeSet::new(),
+            last_loss: BTreeMap::new(),
             said: BTreeSet::new(),
             failed: false,
         }
@@ -286,6 +289,13 @@ impl Controller {
             self.fail(format!("worker {pod} ended with {message}"), steps);
         }
         if !(unwanted && loss.cause == LossCause::Deleted) {
+            let hint = match loss.cause {
+                LossCause::OutOfMemory => {
+                    ": give workers more memory (workers.resources), or the run more shards (--shards)"
+                }
+                _ => "",
+            };
+            self.last_loss.insert(pool, format!("; the last worker lost was {pod}: {message}{hint}"));
             steps.push(Step::Say(Happening::Lost { pod, loss }));
         }
     }
@@ -335,7 +345,7 @@ impl Controller {
             // it ended before this coordinator looked
             Some(_) if first_look => steps.push(Step::Remove { pool }),
             Some(JobEnd::Failed { message }) => {
-                self.fail(format!("the worker Job {name} has failed: {message}"), steps);
+                self.fail(format!("the worker Job {name} has failed: {message}{}", self.last_loss(pool)), steps);
             }
             // workers leave with 0 only when told that the run is over, so somebody's meddling has ended it
             Some(JobEnd::Complete) => steps.push(Step::Remove { pool }),
@@ -450,10 +460,16 @@ impl Controller {
         if workerless {
             let (waited, cause) =
                 (humantime::format_duration(self.limits.pending_deadline), self.in_the_way(pool, name));
-            self.fail(format!("no {pool} worker has started for {waited} (--pending-deadline): {cause}"), steps);
+            let lost = self.last_loss(pool);
+            self.fail(format!("no {pool} worker has started for {waited} (--pending-deadline): {cause}{lost}"), steps);
         } else if warn {
             steps.push(Step::Say(Happening::StillPending { cause: self.in_the_way(pool, name) }));
         }
+    }
+
+    /// What became of the last worker that was lost, to be added to a message.
+    fn last_loss(&self, pool: Pool) -> String {
+        self.last_loss.get(&pool).cloned().unwrap_or_default()
     }
 
     /// Why the pods of a pool do not come.

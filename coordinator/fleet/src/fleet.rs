@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
+use k8s_openapi::api::batch::v1::Job;
 use kube::Resource as _;
 use stedi_endpoint::tls::RunCertificates;
 use tokio::sync::{mpsc, watch};
@@ -58,8 +59,10 @@ pub enum Ending {
     Unchanged,
     /// The run has failed.
     Failed(String),
-    /// This process goes, and another one goes on with the run and its workers.
-    Handover,
+    /// This process was told to go. Another one goes on with the run and its workers, unless the coordinator's Job goes.
+    Stopped,
+    /// Another coordinator has taken the run over. It goes on with these workers if it is a pod of the same Job.
+    Fenced,
 }
 
 /// A fleet at work.
@@ -278,12 +281,33 @@ impl Fleet {
         match &ending {
             Ending::Committed(message) => self.teller.tell(Happening::Committed { message: message.clone() }),
             Ending::Failed(message) => self.teller.tell(Happening::Failed { message: message.clone() }),
-            Ending::Unchanged | Ending::Handover => {}
+            Ending::Unchanged | Ending::Stopped | Ending::Fenced => {}
         }
-        if ending != Ending::Handover {
+        if self.is_over(&ending).await {
             self.remove_everything().await;
         }
         self.teller.end(STORY_WITHIN).await;
+    }
+
+    /// Whether nobody will need the workers any more. If the API server does not say, somebody may.
+    async fn is_over(&self, ending: &Ending) -> bool {
+        let over = match ending {
+            Ending::Committed(_) | Ending::Unchanged | Ending::Failed(_) => return true,
+            Ending::Fenced => {
+                self.cluster.has_other_pod(&self.owner.name, &self.settings.pod_name).await.map(|other| !other)
+            }
+            Ending::Stopped => {
+                let is_ours = |job: &Job| {
+                    job.metadata.uid.as_deref() == Some(self.owner.uid.as_str())
+                        && job.metadata.deletion_timestamp.is_none()
+                };
+                self.cluster.job(&self.owner.name).await.map(|job| !job.as_ref().is_some_and(is_ours))
+            }
+        };
+        over.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the workers are left to the next coordinator");
+            false
+        })
     }
 
     async fn remove_everything(&self) {
@@ -293,14 +317,14 @@ impl Fleet {
                 tracing::warn!(%error, "left behind: Kubernetes deletes it with the coordinator's Job");
             }
         }
-        if !self.cluster.wait_for_no_pods(&self.owner.name, GONE_WITHIN).await {
-            tracing::warn!("some workers are not gone yet: Kubernetes goes on to delete them");
-        }
         if let Some(secret) = &self.settings.tls_secret {
             let patch = certificates::remove([self.owner.name.as_str()]);
             if let Err(error) = patiently(|| self.cluster.patch_secret(secret, &patch)).await {
                 tracing::warn!(%error, "certificates are left behind: the next coordinator removes them");
             }
+        }
+        if !self.cluster.wait_for_no_pods(&self.owner.name, GONE_WITHIN).await {
+            tracing::warn!("some workers are not gone yet: Kubernetes goes on to delete them");
         }
     }
 }

@@ -38,6 +38,9 @@ const GRACE_SECONDS: i64 = 30;
 /// How long a pod stays on a node that does not answer: heartbeats have given its work to others long before.
 const UNREACHABLE_SECONDS: i64 = 20;
 
+/// What a worker takes of its memory if it is not told, in tenths.
+const OWN_SHARE_TENTHS: u64 = 7;
+
 /// How long a finished worker Job is kept if nobody deletes it: a net, as coordinators do.
 const KEPT_SECONDS: i32 = 600;
 
@@ -234,7 +237,8 @@ fn tls_volume(secret: &str, coordinator_job: &str) -> Volume {
     Volume { name: TLS_VOLUME.to_owned(), secret: Some(source), ..Volume::default() }
 }
 
-/// Gives a worker more memory: the container, and what the worker may use of it in the same proportion.
+/// Gives a worker more memory: the container, and what the worker may use of it in the same proportion, but no more than
+/// a worker takes by itself: who is here was killed for its memory, and perhaps because the proportion was too large.
 fn enlarge(worker: &mut Container, high_memory: Option<&str>) -> Result<(), FleetError> {
     let resources = worker.resources.get_or_insert_with(ResourceRequirements::default);
     let limits = resources.limits.get_or_insert_default();
@@ -252,9 +256,8 @@ fn enlarge(worker: &mut Container, high_memory: Option<&str>) -> Result<(), Flee
     let budget = worker.env.iter_mut().flatten().find(|var| var.name == "STEDI_MEMORY");
     if let (Some(usual), Some(text)) = (usual, budget.and_then(|var| var.value.as_mut())) {
         let given = bytes(text)?;
-        *text = u64::try_from(u128::from(given) * u128::from(high) / u128::from(usual.max(1)))
-            .unwrap_or(u64::MAX)
-            .to_string();
+        let in_proportion = u64::try_from(u128::from(given) * u128::from(high) / u128::from(usual.max(1)));
+        *text = in_proportion.unwrap_or(u64::MAX).min(high / 10 * OWN_SHARE_TENTHS).to_string();
     }
     Ok(())
 }

@@ -214,8 +214,38 @@ async fn at_the_end_everything_is_taken_away() {
 #[tokio::test]
 async fn a_coordinator_that_goes_leaves_everything_to_the_next() {
     let (cluster, record) = server(quiet);
-    soon(fleet(cluster).await.end(Ending::Handover)).await;
+    soon(fleet(cluster).await.end(Ending::Stopped)).await;
     assert!(sent(&record, &Method::DELETE, "").is_empty() && sent(&record, &Method::PATCH, "").is_empty());
+}
+
+#[tokio::test]
+async fn a_coordinator_whose_job_goes_has_no_next_one() {
+    let (cluster, record) = server(quiet);
+    let fleet = fleet(cluster).await;
+    let mut going = coordinator_job();
+    going["metadata"]["deletionTimestamp"] = json!("2026-11-24T12:00:00Z");
+    let (cluster, later) = server(move |sent| match sent.path.as_str() {
+        path if path.ends_with("/jobs/nightly-1") => ok(going.clone()),
+        _ => quiet(sent),
+    });
+    soon(Fleet { cluster, ..fleet }.end(Ending::Stopped)).await;
+    assert!(sent(&record, &Method::DELETE, "").is_empty());
+    assert_eq!(sent(&later, &Method::DELETE, "").len(), 2);
+    assert_eq!(sent(&later, &Method::PATCH, "/secrets/stedi-tls").len(), 1);
+}
+
+#[tokio::test]
+async fn one_that_was_replaced_leaves_its_workers_to_a_pod_of_the_same_job_only() {
+    let pod = |name: &str, phase: &str| json!({"metadata": {"name": name}, "status": {"phase": phase}});
+    for (other, deleted) in [(pod("nightly-1-0-other", "Running"), 0), (pod("nightly-1-0-other", "Failed"), 2)] {
+        let pods = [pod("nightly-1-0-abcde", "Running"), other];
+        let (cluster, record) = server(move |sent| match sent.path.as_str() {
+            path if path.ends_with("/pods") && sent.query.contains("job-name") => list(&pods),
+            _ => quiet(sent),
+        });
+        soon(fleet(cluster).await.end(Ending::Fenced)).await;
+        assert_eq!(sent(&record, &Method::DELETE, "").len(), deleted);
+    }
 }
 
 #[tokio::test]

@@ -138,7 +138,14 @@ fn workers_with_more_memory_have_twice_the_limit_or_what_was_said() {
     assert_eq!(twice["metadata"]["name"], "nightly-1-wm");
     let resources = json!({"limits": {"memory": "2147483648"}, "requests": {"memory": "2147483648", "cpu": "1"}});
     assert_eq!(worker(&twice)["resources"], resources);
-    assert_eq!(env(&twice, "STEDI_MEMORY")[0]["value"], (1536u64 << 20).to_string());
+    assert_eq!(env(&twice, "STEDI_MEMORY")[0]["value"], "1503238548", "70 %, though it was told 75");
+    let mut modest = settings();
+    let worker_of =
+        |settings: &mut FleetSettings| settings.template.spec.as_mut().map(|spec| spec.containers.swap_remove(1));
+    let mut container = worker_of(&mut modest).expect("a worker");
+    set(&mut container, var("STEDI_MEMORY", "512MiB"));
+    modest.template.spec.as_mut().expect("a spec").containers.push(container);
+    assert_eq!(env(&job(&modest, Pool::HighMemory), "STEDI_MEMORY")[0]["value"], (1u64 << 30).to_string());
     let said = job(&FleetSettings { high_memory: Some("4Gi".to_owned()), ..settings() }, Pool::HighMemory);
     assert_eq!(worker(&said)["resources"]["limits"]["memory"], (4u64 << 30).to_string());
     let wrong = FleetSettings { high_memory: Some("much".to_owned()), ..settings() };
