@@ -148,9 +148,7 @@ impl Names {
 
     #[inline]
     fn text_of(&self, slot: &Slot) -> &[u8] {
-        #[expect(clippy::cast_possible_truncation, reason = "places are those of bytes in memory")]
         let start = (slot.place >> NAME_BYTES_BITS) as usize;
-        #[expect(clippy::cast_possible_truncation, reason = "a few bits are left")]
         let bytes = (slot.place & ((1 << NAME_BYTES_BITS) - 1)) as usize;
         &self.text.as_bytes()[start..start + bytes]
     }
@@ -163,7 +161,6 @@ impl Wanted {
     }
 
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "the high half is what is wanted")]
     fn tag(self) -> u32 {
         (self.0 >> 32) as u32
     }
