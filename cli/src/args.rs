@@ -10,7 +10,7 @@ use stedi::generate::{GenerateConfig, Profile};
 use stedi::rollback::Target;
 use stedi::run::RunConfig;
 use stedi_lake::RunId;
-use stedi_run::RunOptions;
+use stedi_run::{CatalogOptions, PublishFlags, RunOptions};
 
 /// Curates step trainer, accelerometer and customer data into a lakehouse for research.
 #[derive(Debug, Parser)]
@@ -42,8 +42,10 @@ pub(crate) enum Command {
     Run(RunCommand),
     /// Show what a run would read and whether it would change anything
     Plan(PlanCommand),
-    /// Show the tables of the current commit
-    Tables(ShowArgs),
+    /// Let a catalog show the tables of the current commit
+    Publish(PublishCommand),
+    /// Show the tables of the current commit, and what a catalog shows of them
+    Tables(TablesArgs),
     /// Show all commits, newest first
     History(ShowArgs),
     /// Show what a run did, how long its stages took and what it cost
@@ -80,6 +82,28 @@ pub(crate) struct JsonArgs {
 pub(crate) struct ShowArgs {
     #[command(flatten)]
     pub(crate) lake: LakeArgs,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TablesArgs {
+    #[command(flatten)]
+    pub(crate) lake: LakeArgs,
+    #[command(flatten)]
+    pub(crate) catalog: CatalogOptions,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PublishCommand {
+    #[command(flatten)]
+    pub(crate) lake: LakeArgs,
+    #[command(flatten)]
+    pub(crate) catalog: CatalogOptions,
+    #[command(flatten)]
+    pub(crate) flags: PublishFlags,
     #[command(flatten)]
     pub(crate) output: JsonArgs,
 }
@@ -140,6 +164,10 @@ pub(crate) struct RunCommand {
     #[arg(long, env = "STEDI_FORCE", value_parser = FalseyValueParser::new())]
     force: bool,
     #[command(flatten)]
+    pub(crate) catalog: CatalogOptions,
+    #[command(flatten)]
+    pub(crate) flags: PublishFlags,
+    #[command(flatten)]
     pub(crate) output: JsonArgs,
     /// No progress and no closing table
     #[arg(long, short, env = "STEDI_QUIET", value_parser = FalseyValueParser::new())]
@@ -181,6 +209,10 @@ pub(crate) struct RollbackArgs {
     #[arg(long, env = "STEDI_TO", value_name = "SEQ|RUN", value_parser = word::<Target>)]
     pub(crate) to: Option<Target>,
     #[command(flatten)]
+    pub(crate) catalog: CatalogOptions,
+    #[command(flatten)]
+    pub(crate) flags: PublishFlags,
+    #[command(flatten)]
     pub(crate) output: JsonArgs,
 }
 
@@ -188,6 +220,8 @@ pub(crate) struct RollbackArgs {
 pub(crate) struct GcArgs {
     #[command(flatten)]
     pub(crate) lake: LakeArgs,
+    #[command(flatten)]
+    pub(crate) catalog: CatalogOptions,
     /// Keep what the last K commits name
     #[arg(long, env = "STEDI_KEEP", value_name = "K", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) keep: u64,
@@ -209,7 +243,22 @@ pub(crate) struct VerifyArgs {
     #[arg(long, env = "STEDI_SEQ", value_name = "SEQ")]
     pub(crate) seq: Option<u64>,
     #[command(flatten)]
+    pub(crate) athena: AthenaArgs,
+    #[command(flatten)]
     pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct AthenaArgs {
+    /// Ask Athena instead, in this workgroup: what it counts, and whether anybody is there who does not consent
+    #[arg(long, env = "STEDI_ATHENA", value_name = "WORKGROUP", requires = "database", conflicts_with = "seq")]
+    pub(crate) athena: Option<String>,
+    /// With --athena: the catalog's database
+    #[arg(long, env = "STEDI_DATABASE", value_name = "NAME", value_parser = stedi_lake::catalog::parse_database)]
+    pub(crate) database: Option<String>,
+    /// With --athena: where results go, s3://bucket/prefix, if the workgroup does not say
+    #[arg(long, env = "STEDI_ATHENA_OUTPUT", value_name = "URI")]
+    pub(crate) athena_output: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -217,7 +266,7 @@ pub(crate) struct DdlArgs {
     #[command(flatten)]
     pub(crate) lake: LakeArgs,
     /// Put the tables in this database
-    #[arg(long, env = "STEDI_DATABASE", value_name = "NAME", value_parser = stedi::ddl::parse_database)]
+    #[arg(long, env = "STEDI_DATABASE", value_name = "NAME", value_parser = stedi_lake::catalog::parse_database)]
     pub(crate) database: Option<String>,
 }
 

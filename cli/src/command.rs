@@ -1,5 +1,6 @@
 //! The commands: each opens the lake, lets the library decide and do, and prints what came of it.
 
+mod catalog;
 mod completions;
 mod ddl;
 mod demo;
@@ -7,6 +8,7 @@ mod gc;
 mod generate;
 mod history;
 mod plan;
+mod publish;
 mod report;
 mod rollback;
 mod run;
@@ -30,6 +32,7 @@ pub(crate) fn execute(command: Command) -> anyhow::Result<u8> {
         Command::Generate(args) => generate::generate(&args),
         Command::Run(args) => run::run(&args),
         Command::Plan(args) => plan::plan(&args),
+        Command::Publish(args) => publish::publish(&args),
         Command::Tables(args) => tables::tables(&args),
         Command::History(args) => history::history(&args),
         Command::Report(args) => report::report(&args),

@@ -2,77 +2,61 @@
 
 use std::fmt::Write as _;
 
+use stedi_lake::catalog::{self, NoLocation, TableDefinition};
 use stedi_lake::commit::CommitRecord;
-use stedi_lake::options::Compression;
 use stedi_lake::table::Column;
-use stedi_lake::{CuratedTable, LandingTable, layout};
-
-/// A name that Athena does not take for a database.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is no database name: use lower-case letters, digits and `_`, at most 255")]
-pub struct DatabaseName(String);
-
-/// The name of a database.
-///
-/// # Errors
-/// If Athena would not take it.
-pub fn parse_database(text: &str) -> Result<String, DatabaseName> {
-    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-    if (1..=255).contains(&text.len()) && text.bytes().all(fits) {
-        Ok(text.to_owned())
-    } else {
-        Err(DatabaseName(text.to_owned()))
-    }
-}
+use stedi_lake::{CuratedTable, LandingTable};
 
 /// The DDL of the landing tables and of those that `commit` names, one statement after another, each ended by `;`.
 ///
 /// `lake` is a path or URI of the lake. The curated tables point at the folders of the commit's run; they stay as they
 /// are when another run commits.
 pub fn ddl(lake: &str, database: Option<&str>, commit: Option<&CommitRecord>) -> String {
-    let lake = uri(lake);
     let mut text = String::new();
     for table in LandingTable::ALL {
-        text += &landing_table(&lake, database, table);
+        let elsewhere = commit.and_then(|commit| commit.landing_elsewhere.get(&table)).map_or(&[][..], Vec::as_slice);
+        text += &landing_table(database, table, catalog::landing_definition(table, lake, elsewhere));
         text.push('\n');
     }
     if let Some(commit) = commit {
         text += "-- Where one of these tables exists, move it to the current run instead:\n";
         text += "--   ALTER TABLE name SET LOCATION 'the location below'\n\n";
-        let tables = CuratedTable::ALL.map(|table| curated_table(&lake, database, table, commit));
+        let tables =
+            CuratedTable::ALL.map(|table| curated_table(database, &catalog::curated_definition(table, lake, commit)));
         text += &tables.join("\n");
     }
     text
 }
 
-fn landing_table(lake: &str, database: Option<&str>, table: LandingTable) -> String {
+fn landing_table(
+    database: Option<&str>,
+    table: LandingTable,
+    definition: Result<TableDefinition, NoLocation>,
+) -> String {
+    let definition = match definition {
+        Ok(definition) => definition,
+        Err(why) => return format!("-- {} is left out: {why}\n", table.name()),
+    };
     let mut text = String::new();
     // one SerDe setting covers what devices of different age write; a column mapping would name only one spelling
     text += "-- case.insensitive: keys in any letter case are read, such as timestamp and timeStamp.\n";
     text +=
         "-- ignore.malformed.json: a record that cannot be read is a row of NULLs here; `stedi run` quarantines it.\n";
     create(&mut text, database, table.name(), table.columns());
-    text += "ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'\n";
-    text += "WITH SERDEPROPERTIES ('case.insensitive' = 'TRUE', 'ignore.malformed.json' = 'TRUE')\n";
-    text += "STORED AS INPUTFORMAT 'org.apache.hadoop.mapred.TextInputFormat'\n";
-    text += "OUTPUTFORMAT 'org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat'\n";
-    let _ = writeln!(text, "LOCATION {}", quoted(&format!("{lake}/{}/", table.path())));
-    text += "TBLPROPERTIES ('classification' = 'json');\n";
+    let format = definition.table.format();
+    let _ = writeln!(text, "ROW FORMAT SERDE {}", quoted(format.serde()));
+    let _ = writeln!(text, "WITH SERDEPROPERTIES ({})", properties(format.serde_parameters()));
+    let _ = writeln!(text, "STORED AS INPUTFORMAT {}", quoted(format.input_format()));
+    let _ = writeln!(text, "OUTPUTFORMAT {}", quoted(format.output_format()));
+    end(&mut text, &definition);
     text
 }
 
-fn curated_table(lake: &str, database: Option<&str>, table: CuratedTable, commit: &CommitRecord) -> String {
+fn curated_table(database: Option<&str>, definition: &TableDefinition) -> String {
     let mut text = String::new();
-    create(&mut text, database, table.name(), table.columns());
+    create(&mut text, database, definition.table.name(), definition.table.columns());
     text += "STORED AS PARQUET\n";
-    let folder = layout::table_run_dir(table, commit.run_id);
-    let _ = writeln!(text, "LOCATION {}", quoted(&format!("{lake}/{folder}/")));
-    let compression = match commit.options.compression {
-        Compression::Zstd => "ZSTD",
-        Compression::Snappy => "SNAPPY",
-        Compression::None => "UNCOMPRESSED",
-    };
-    let _ = writeln!(text, "TBLPROPERTIES ('classification' = 'parquet', 'parquet.compression' = '{compression}');");
+    end(&mut text, definition);
     text
 }
 
@@ -86,15 +70,19 @@ fn create(text: &mut String, database: Option<&str>, name: &str, columns: &[Colu
     text.push_str(")\n");
 }
 
+fn end(text: &mut String, definition: &TableDefinition) {
+    let _ = writeln!(text, "LOCATION {}", quoted(&definition.location));
+    let _ = writeln!(text, "TBLPROPERTIES ({});", properties(&definition.properties));
+}
+
+fn properties(properties: &[(&str, &str)]) -> String {
+    let pairs = properties.iter().map(|(key, value)| format!("{} = {}", quoted(key), quoted(value)));
+    pairs.collect::<Vec<_>>().join(", ")
+}
+
 /// A string literal of Hive, whose DDL Athena reads.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
-}
-
-/// Athena reads `s3://` alone; a local lake has `file://`, for engines that read Hive DDL on this machine.
-fn uri(lake: &str) -> String {
-    let lake = lake.trim_end_matches('/');
-    if lake.contains("://") { lake.to_owned() } else { format!("file://{lake}") }
 }
 
 #[cfg(test)]
@@ -104,13 +92,5 @@ mod tests {
     #[test]
     fn what_ends_a_literal_is_escaped() {
         assert_eq!(quoted(r"the customer's \"), r"'the customer\'s \\'");
-    }
-
-    #[test]
-    fn a_database_has_a_plain_name() {
-        assert_eq!(parse_database("stedi_2"), Ok("stedi_2".to_owned()));
-        for name in ["", "a`b", "A", "a.b", "a-b"] {
-            assert!(parse_database(name).is_err(), "{name}");
-        }
     }
 }

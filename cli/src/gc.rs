@@ -89,11 +89,11 @@ impl Garbage {
     }
 }
 
-/// Finds the garbage of `lake`.
+/// Finds the garbage of `lake`. The runs in `shown` are needed however old they are: a catalog shows them.
 ///
 /// # Errors
 /// If the lake cannot be listed or the log cannot be read.
-pub async fn find(lake: &Lake, config: GcConfig) -> Result<Garbage, GcError> {
+pub async fn find(lake: &Lake, config: GcConfig, shown: &BTreeSet<RunId>) -> Result<Garbage, GcError> {
     let now_ms = now_ms();
     let mut objects = lake.list(layout::STEDI).await?;
     for table in CuratedTable::ALL {
@@ -101,7 +101,7 @@ pub async fn find(lake: &Lake, config: GcConfig) -> Result<Garbage, GcError> {
     }
     // after the listing, so that a commit made in between protects what it names
     let commits = CommitLog::new(lake).all().await?;
-    let mut garbage = garbage(&commits, &objects, config, now_ms);
+    let mut garbage = garbage(&commits, shown, &objects, config, now_ms);
     garbage.uploads = lake.unfinished_uploads().await?;
     garbage.uploads.retain(|upload| config.is_old(upload.started_ms, now_ms));
     Ok(garbage)
@@ -133,10 +133,17 @@ pub async fn delete(lake: &Lake, garbage: &Garbage) -> Result<(), GcError> {
 }
 
 /// Sorts `objects` into what is needed and what is not.
-fn garbage(commits: &[CommitRecord], objects: &[StoredObject], config: GcConfig, now_ms: u64) -> Garbage {
+fn garbage(
+    commits: &[CommitRecord],
+    shown: &BTreeSet<RunId>,
+    objects: &[StoredObject],
+    config: GcConfig,
+    now_ms: u64,
+) -> Garbage {
     let is_old = |time_ms| config.is_old(time_ms, now_ms);
     let keep = usize::try_from(config.keep.max(1)).unwrap_or(usize::MAX);
-    let live: BTreeSet<RunId> = commits.iter().rev().take(keep).map(|commit| commit.run_id).collect();
+    let recent = commits.iter().rev().take(keep).map(|commit| commit.run_id);
+    let live: BTreeSet<RunId> = recent.chain(shown.iter().copied()).collect();
     let mut young: BTreeSet<RunId> = BTreeSet::new();
     let mut garbage = Garbage::default();
     for object in objects {
@@ -215,6 +222,7 @@ mod tests {
             operation: Operation::Run,
             options,
             inputs_fingerprint: String::new(),
+            landing_elsewhere: BTreeMap::new(),
             landing: BTreeMap::new(),
             tables: BTreeMap::new(),
         }
@@ -229,8 +237,18 @@ mod tests {
     }
 
     fn found(commits: &[CommitRecord], objects: &[StoredObject], keep: u64, grace_hours: u64) -> Vec<String> {
+        found_beside(&BTreeSet::new(), commits, objects, keep, grace_hours)
+    }
+
+    fn found_beside(
+        shown: &BTreeSet<RunId>,
+        commits: &[CommitRecord],
+        objects: &[StoredObject],
+        keep: u64,
+        grace_hours: u64,
+    ) -> Vec<String> {
         let grace = Duration::from_millis(grace_hours * HOUR_MS);
-        let garbage = garbage(commits, objects, GcConfig { keep, grace }, NOW_MS);
+        let garbage = garbage(commits, shown, objects, GcConfig { keep, grace }, NOW_MS);
         assert_eq!(garbage.bytes(), garbage.objects() * 10);
         garbage.piles().flat_map(|pile| pile.paths.clone()).collect()
     }
@@ -242,6 +260,14 @@ mod tests {
         assert_eq!(found(&commits, &objects, 2, 24), [objects[0].path.clone()]);
         assert_eq!(found(&commits, &objects, 3, 24), [] as [String; 0]);
         assert_eq!(found(&commits, &objects, 0, 24).len(), 2, "the current commit is always kept");
+    }
+
+    #[test]
+    fn what_a_catalog_shows_is_kept_however_old() {
+        let commits = [commit(1, run(90)), commit(2, run(80)), commit(3, run(70))];
+        let objects = [90, 80, 70].map(|hours| part(run(hours), hours));
+        let shown = BTreeSet::from([run(90)]);
+        assert_eq!(found_beside(&shown, &commits, &objects, 1, 24), [objects[1].path.clone()]);
     }
 
     #[test]

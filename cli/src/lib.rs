@@ -1,5 +1,7 @@
 //! What the `stedi` command is made of.
 
+#[cfg(feature = "glue")]
+pub mod athena;
 pub mod ddl;
 pub mod gc;
 pub mod generate;

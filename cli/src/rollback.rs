@@ -193,6 +193,7 @@ mod tests {
                 operation,
                 options: options.clone(),
                 inputs_fingerprint: String::new(),
+                landing_elsewhere: BTreeMap::new(),
                 landing: BTreeMap::new(),
                 tables: BTreeMap::new(),
             });

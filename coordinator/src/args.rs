@@ -7,7 +7,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Parser, Subcommand};
 use stedi_endpoint::TlsFiles;
 use stedi_fleet::FleetOptions;
-use stedi_run::{LandingOptions, RunConfig, RunOptions};
+use stedi_run::{CatalogOptions, LandingOptions, PublishFlags, RunConfig, RunOptions};
 
 const EXIT_CODES: &str = "\
 Every option can come from the environment: --lake from STEDI_LAKE, --listen from STEDI_LISTEN.
@@ -45,6 +45,8 @@ pub(crate) struct DoctorCommand {
     #[command(flatten)]
     pub(crate) landing: LandingOptions,
     #[command(flatten)]
+    pub(crate) catalog: CatalogOptions,
+    #[command(flatten)]
     pub(crate) fleet: FleetOptions,
     /// Print one JSON object on standard output
     #[arg(long, env = "STEDI_JSON", value_parser = FalseyValueParser::new())]
@@ -67,6 +69,10 @@ pub(crate) struct RunCommand {
     /// Run even if landing and options are those of the current commit
     #[arg(long, env = "STEDI_FORCE", value_parser = FalseyValueParser::new())]
     force: bool,
+    #[command(flatten)]
+    pub(crate) catalog: CatalogOptions,
+    #[command(flatten)]
+    pub(crate) flags: PublishFlags,
     /// Print one JSON object on standard output
     #[arg(long, env = "STEDI_JSON", value_parser = FalseyValueParser::new())]
     pub(crate) json: bool,

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::args::DoctorCommand;
 
+mod catalog;
 mod fleet;
 mod lake;
 
@@ -88,6 +89,7 @@ pub(crate) async fn doctor(args: &DoctorCommand) -> anyhow::Result<bool> {
 
 async fn examine(args: &DoctorCommand) -> Vec<Finding> {
     let mut findings = in_time("lake", lake::examine(args)).await;
+    findings.extend(in_time("catalog", Box::pin(catalog::examine(args))).await);
     findings.extend(in_time("fleet", fleet::examine(args)).await);
     findings
 }

@@ -1,5 +1,6 @@
 //! Why a coordinator ends without a commit.
 
+use stedi_catalog::PublishError;
 use stedi_endpoint::{ClearTextError, HttpError, TlsError};
 use stedi_fleet::FleetError;
 use stedi_job::JobError;
@@ -37,6 +38,13 @@ pub(crate) enum ServeError {
     Start(#[source] std::io::Error),
     #[error(transparent)]
     Job(#[from] JobError),
+    #[error(transparent)]
+    Catalog(Box<PublishError>),
+    #[error(
+        "the commit stands, but the catalog's database {database} does not show it, or not with all tables: mend what \
+         follows, then run again, or `stedi publish --lake {lake} --catalog glue --database {database}`"
+    )]
+    Publish { database: String, lake: String, source: Box<PublishError> },
     #[error("stopped by SIGTERM; what is done is kept: run again to resume")]
     Stopped,
 }

@@ -12,6 +12,7 @@ mod epoch;
 mod error;
 mod metrics;
 mod plan;
+mod publish;
 mod serve;
 mod service;
 

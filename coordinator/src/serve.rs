@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use stedi_endpoint::{Health, TlsError, address, http, log};
-use stedi_fleet::{Ending, Fleet};
+use stedi_fleet::{Ending, Fleet, FleetSettings};
 use stedi_job::event::EndReason;
 use stedi_job::task::{RejectCount, Stage};
 use stedi_job::{Epoch, Job, JobConfig, JobError, Progress, RunPlan};
@@ -29,6 +29,7 @@ use crate::drive::Drive;
 use crate::effects::Effects;
 use crate::error::ServeError;
 use crate::metrics::Metrics;
+use crate::publish::Publisher;
 use crate::service::{Input, Service};
 use crate::{epoch, plan};
 
@@ -66,7 +67,7 @@ enum Found {
 pub(crate) async fn serve(args: &RunCommand) -> Result<RunSummary, ServeError> {
     let started = Instant::now();
     let (mut term, mut int) = (listen_to(SignalKind::terminate())?, listen_to(SignalKind::interrupt())?);
-    let (stop_now, mut stop) = oneshot::channel();
+    let (stop_now, stop) = oneshot::channel();
     tokio::spawn(async move {
         tokio::select! {
             _ = term.recv() => {}
@@ -84,14 +85,36 @@ pub(crate) async fn serve(args: &RunCommand) -> Result<RunSummary, ServeError> {
         let bound = http::serve(address, health.clone(), metrics.registry()).await?;
         tracing::info!(%bound, "serving probes and metrics");
     }
+    let publisher = Publisher::of(args).await?;
+    let observed = (health.clone(), metrics);
+    let summary = serve_workers(args, settings, publisher.as_ref(), tls, stop, observed, started).await?;
+    if let Some(publisher) = publisher {
+        // also if there was nothing to do: the coordinator that committed may have died before it published
+        Box::pin(health.while_waiting(publisher.publish_committed())).await?;
+    }
+    Ok(summary)
+}
+
+/// Serves one run up to its commit, and makes and ends its fleet, if there is one.
+async fn serve_workers(
+    args: &RunCommand,
+    settings: Option<FleetSettings>,
+    publisher: Option<&Publisher>,
+    tls: Option<ServerTlsConfig>,
+    mut stop: oneshot::Receiver<()>,
+    (health, metrics): (Health, Metrics),
+    started: Instant,
+) -> Result<RunSummary, ServeError> {
     let Some(settings) = settings else {
-        return find_and_run(args, None, tls, stop, (health, metrics), started).await.map(|(summary, _)| summary);
+        return find_and_run(args, None, publisher, tls, stop, (health, metrics), started)
+            .await
+            .map(|(summary, _)| summary);
     };
     let fleet = tokio::select! {
         fleet = health.while_waiting(Fleet::connect(settings, metrics.fleet.clone())) => Arc::new(fleet?),
         _ = &mut stop => return Err(ServeError::Stopped),
     };
-    let outcome = find_and_run(args, Some(&fleet), tls, stop, (health.clone(), metrics), started).await;
+    let outcome = find_and_run(args, Some(&fleet), publisher, tls, stop, (health.clone(), metrics), started).await;
     if let Some(fleet) = Arc::into_inner(fleet) {
         health.while_waiting(fleet.end(ending(&outcome))).await;
     }
@@ -113,6 +136,7 @@ fn ending(outcome: &Result<(RunSummary, Option<u64>), ServeError>) -> Ending {
 async fn find_and_run(
     args: &RunCommand,
     fleet: Option<&Arc<Fleet>>,
+    publisher: Option<&Publisher>,
     tls: Option<ServerTlsConfig>,
     mut stop: oneshot::Receiver<()>,
     (health, metrics): (Health, Metrics),
@@ -121,6 +145,9 @@ async fn find_and_run(
     let prepare = async {
         if let Some(fleet) = fleet {
             fleet.tidy().await?;
+        }
+        if let Some(publisher) = publisher {
+            Box::pin(publisher.finish_interrupted()).await;
         }
         prepare(args, started).await
     };

@@ -29,6 +29,9 @@ pub struct CommitRecord {
     pub options: TableOptions,
     /// [`fingerprint`] of the landing objects the run read.
     pub inputs_fingerprint: String,
+    /// Where landing was read if not in the lake: absolute paths or `s3://` URIs of folders, by table.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub landing_elsewhere: BTreeMap<LandingTable, Vec<String>>,
     /// What became of the landing records.
     pub landing: BTreeMap<LandingTable, LandingCounts>,
     /// The tables; all five are always there.

@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a file, a clock or a random number; the crates above do that and pass values in.
 
+pub mod catalog;
 pub mod checksum;
 pub mod commit;
 pub mod consent;

@@ -1,9 +1,13 @@
 //! `stedi gc`: what no recent commit needs, listed or deleted.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use stedi::gc::{Garbage, GcConfig, Pile, delete, find};
+use stedi_run::PublishFlags;
 use stedi_store::Lake;
 
+use super::catalog::Target;
 use super::{DONE, block_on};
 use crate::args::GcArgs;
 use crate::text::{self, Align, table};
@@ -21,8 +25,13 @@ struct Report<'a> {
 pub(crate) fn gc(args: &GcArgs) -> anyhow::Result<u8> {
     let lake = Lake::open(&args.lake.uri)?;
     let config = GcConfig { keep: args.keep, grace: args.grace };
+    // before the listing: a publish in between moves on to a commit that is among the last ones
+    let shown = match Target::of(&lake, &args.catalog, PublishFlags::default())? {
+        Some(catalog) => catalog.runs_shown(&lake)?,
+        None => BTreeSet::new(),
+    };
     let garbage = block_on(async {
-        let garbage = find(&lake, config).await?;
+        let garbage = find(&lake, config, &shown).await?;
         if args.delete {
             delete(&lake, &garbage).await?;
         }

@@ -6,6 +6,7 @@ use stedi_lake::RunId;
 use stedi_lake::commit::Operation;
 use stedi_store::Lake;
 
+use super::catalog::Target;
 use super::{DONE, block_on, tables};
 use crate::args::RollbackArgs;
 use crate::text;
@@ -21,6 +22,7 @@ struct Report {
 
 pub(crate) fn rollback(args: &RollbackArgs) -> anyhow::Result<u8> {
     let lake = Lake::open(&args.lake.uri)?;
+    let catalog = Target::of(&lake, &args.catalog, args.flags)?;
     let outcome = block_on(roll_back(&lake, args.to.as_ref()))??;
     let (status, said, commit) = match &outcome {
         Outcome::RolledBack(commit) => ("committed", "rolled back", commit),
@@ -34,6 +36,9 @@ pub(crate) fn rollback(args: &RollbackArgs) -> anyhow::Result<u8> {
         text::print_json(&Report { status, seq: commit.seq, to_seq, run_id: commit.run_id })?;
     } else {
         text::print(&format!("{}{said}\n", tables::describe(&lake, commit)))?;
+    }
+    if let Some(catalog) = catalog {
+        catalog.publish_committed(&lake)?;
     }
     Ok(DONE)
 }

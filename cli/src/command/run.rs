@@ -8,6 +8,7 @@ use stedi_lake::{CuratedTable, LandingTable, layout};
 use stedi_store::Lake;
 use stedi_worker::quarantine::QuarantineSummary;
 
+use super::catalog::Target;
 use super::{DONE, block_on};
 use crate::allocator;
 use crate::args::RunCommand;
@@ -22,6 +23,10 @@ const BAD_OBJECTS_SHOWN: usize = 5;
 
 pub(crate) fn run(args: &RunCommand) -> anyhow::Result<u8> {
     let lake = Lake::open(&args.lake.uri)?;
+    let catalog = Target::of(&lake, &args.catalog, args.flags)?;
+    if let Some(catalog) = &catalog {
+        catalog.finish_interrupted(&lake);
+    }
     let outcome = run_watched(&lake, &args.config(), Show::new(args.quiet))?;
     if args.output.json {
         text::print_json(&outcome.summary)?;
@@ -30,6 +35,10 @@ pub(crate) fn run(args: &RunCommand) -> anyhow::Result<u8> {
     }
     if !args.quiet {
         eprint!("{}", quarantined(&lake, &outcome)?);
+    }
+    if let Some(catalog) = catalog {
+        // also if there was nothing to do: the run that committed may have died before it published
+        catalog.publish_committed(&lake)?;
     }
     Ok(DONE)
 }

@@ -147,6 +147,17 @@ pub enum VerifyStatus {
     Broken,
 }
 
+impl VerifyStatus {
+    /// The exit code of the command: 0 verified, 5 broken, 1 incomplete.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Verified => 0,
+            Self::Incomplete => 1,
+            Self::Broken => 5,
+        }
+    }
+}
+
 /// The outcome of a verification; `--json` prints it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct VerifyReport {
@@ -173,13 +184,9 @@ pub struct VerifyReport {
 }
 
 impl VerifyReport {
-    /// The exit code of the command: 0 verified, 5 broken, 1 incomplete.
+    /// The exit code of the command.
     pub fn exit_code(&self) -> u8 {
-        match self.status {
-            VerifyStatus::Verified => 0,
-            VerifyStatus::Incomplete => 1,
-            VerifyStatus::Broken => 5,
-        }
+        self.status.exit_code()
     }
 }
 

@@ -231,6 +231,7 @@ impl Fixture {
             operation: Operation::Run,
             options: self.options.clone(),
             inputs_fingerprint: fingerprint(versions),
+            landing_elsewhere: BTreeMap::new(),
             landing: ledger.iter().map(|entry| (entry.table, entry.counts)).collect(),
             tables,
         };

@@ -84,6 +84,7 @@ impl Run<'_> {
             operation: Operation::Run,
             options: self.options.clone(),
             inputs_fingerprint: self.inputs.fingerprint().to_owned(),
+            landing_elsewhere: self.inputs.elsewhere().clone(),
             landing,
             tables,
         })

@@ -8,7 +8,7 @@ use stedi_lake::LandingTable;
 use stedi_lake::commit::{CommitRecord, FORMAT_VERSION, InputVersion, fingerprint};
 use stedi_lake::options::TableOptions;
 use stedi_lake::report::{LandingCounts, LedgerEntry};
-use stedi_store::{Lake, LandingObject, landing_elsewhere};
+use stedi_store::{ElsewhereError, Lake, LandingObject, absolute, landing_elsewhere};
 
 use crate::{RunConfig, RunError};
 
@@ -16,6 +16,7 @@ use crate::{RunConfig, RunError};
 #[derive(Clone, Debug)]
 pub struct Inputs {
     objects: BTreeMap<LandingTable, Vec<LandingObject>>,
+    elsewhere: BTreeMap<LandingTable, Vec<String>>,
     fingerprint: String,
 }
 
@@ -25,14 +26,19 @@ impl Inputs {
     /// # Errors
     /// If landing cannot be listed, or there are no customers in it.
     pub async fn list(lake: &Lake, config: &RunConfig) -> Result<Self, RunError> {
-        let mut objects = BTreeMap::new();
+        let (mut objects, mut folders) = (BTreeMap::new(), BTreeMap::new());
         for table in LandingTable::ALL {
             let mut listed = Vec::new();
             match config.landing.get(&table).filter(|elsewhere| !elsewhere.is_empty()) {
                 Some(elsewhere) => {
+                    let mut uris = Vec::new();
                     for uri in elsewhere {
                         listed.extend(landing_elsewhere(uri, table).await?);
+                        uris.push(absolute(uri).map_err(ElsewhereError::from)?);
                     }
+                    uris.sort_unstable();
+                    uris.dedup();
+                    folders.insert(table, uris);
                     listed.sort_unstable_by(|a, b| a.key.cmp(&b.key));
                     // the same object twice is one object, not twice its records
                     listed.dedup_by(|a, b| a.key == b.key);
@@ -51,12 +57,17 @@ impl Inputs {
             bytes: o.bytes,
         });
         let fingerprint = fingerprint(versions.collect());
-        Ok(Self { objects, fingerprint })
+        Ok(Self { objects, elsewhere: folders, fingerprint })
     }
 
     /// The objects of a table, sorted by key.
     pub fn objects(&self, table: LandingTable) -> &[LandingObject] {
         self.objects.get(&table).map_or(&[], Vec::as_slice)
+    }
+
+    /// The folders that were listed instead of the lake's own landing: absolute paths or `s3://` URIs.
+    pub fn elsewhere(&self) -> &BTreeMap<LandingTable, Vec<String>> {
+        &self.elsewhere
     }
 
     /// Their size in bytes, all tables together.

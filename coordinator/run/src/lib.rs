@@ -1,5 +1,6 @@
 //! Both ends of a run, embedded or distributed: what it is told, what it reads, and the commit it ends in.
 
+mod catalog;
 mod commit;
 mod error;
 mod inputs;
@@ -13,6 +14,7 @@ use std::time::SystemTime;
 
 use stedi_lake::RunId;
 
+pub use catalog::{CatalogKind, CatalogOptions, PublishFlags, UnknownCatalog};
 pub use commit::{Curated, Run, clean_up, table_summaries, unchanged};
 pub use error::RunError;
 pub use inputs::Inputs;

@@ -33,6 +33,10 @@ pub const POINTS: [&str; 13] = [
 pub const COORDINATOR_POINTS: [&str; 6] =
     ["plan_written", "epoch_taken", "serving", "progress_saved", "readers_written", "cleaned"];
 
+/// Fault points of whoever publishes a commit to a catalog, in the order it passes them; `table_published` once for each
+/// of the eight tables.
+pub const CATALOG_POINTS: [&str; 2] = ["before_publish", "table_published"];
+
 struct Fault {
     point: String,
     passages_left: AtomicU64,
@@ -44,9 +48,10 @@ static FAULT: OnceLock<Option<Fault>> = OnceLock::new();
 /// Passes a fault point.
 ///
 /// # Panics
-/// If `name` is neither one of [`POINTS`] nor of [`COORDINATOR_POINTS`], in debug builds.
+/// If `name` is in none of [`POINTS`], [`COORDINATOR_POINTS`] and [`CATALOG_POINTS`], in debug builds.
 pub fn point(name: &str) {
-    debug_assert!(POINTS.contains(&name) || COORDINATOR_POINTS.contains(&name), "unknown fault point {name}");
+    let known = [&POINTS[..], &COORDINATOR_POINTS, &CATALOG_POINTS];
+    debug_assert!(known.iter().any(|points| points.contains(&name)), "unknown fault point {name}");
     pass(&[name]);
 }
 

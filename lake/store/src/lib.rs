@@ -4,6 +4,7 @@
 //! once, under a name that did not exist before, and is there whole or not at all. On a local file system that is a
 //! temporary file under `_stedi/`, given its name by link(2); on S3 a put or the end of an upload, with If-None-Match.
 
+pub mod aws;
 pub mod error;
 pub mod fault;
 pub mod lake;
@@ -20,5 +21,6 @@ pub use lake::{Lake, PutNew, StoredObject};
 pub use landing::{ElsewhereError, LandingObject, landing_elsewhere};
 pub use log::{CommitError, CommitLog, LogError};
 pub use part::PartWriter;
+pub use place::absolute;
 pub use probe::{ProbeError, probe};
 pub use s3::{S3Client, UnfinishedUpload};

@@ -31,6 +31,17 @@ impl S3Place {
     }
 }
 
+/// A folder as its absolute path, or as `s3://bucket/prefix`.
+///
+/// # Errors
+/// If `uri` names no folder.
+pub fn absolute(uri: &str) -> Result<String, OpenError> {
+    Ok(match Uri::parse(uri)? {
+        Uri::Folder(folder) => folder.display().to_string(),
+        Uri::S3(place) => place.uri(),
+    })
+}
+
 impl Uri {
     pub(crate) fn parse(uri: &str) -> Result<Self, OpenError> {
         let unknown = || OpenError::UnknownScheme(uri.to_owned());

@@ -3,20 +3,17 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use aws_config::environment::EnvironmentVariableRegionProvider;
-use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::ProfileFileRegionProvider;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, Region};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{Builder, Credentials, SharedHttpClient};
-use aws_smithy_http_client::tls;
+use aws_sdk_s3::config::{Builder, Credentials};
 use stedi_lake::report::RequestCounts;
 use tokio::sync::OnceCell;
 
 use super::count::{CountRequests, Counters};
 use super::error::S3Error;
+use crate::aws::{self, ANY_REGION, variable};
 
 /// Attempts of a request before it fails: with pauses of up to 0.1 s that double to up to 20 s, half a minute on
 /// average. `AWS_MAX_ATTEMPTS` says otherwise.
@@ -31,9 +28,6 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
 /// S3 may take minutes to put an object together from its parts.
 pub(super) const COMPLETE_TIMEOUT: Duration = Duration::from_secs(300);
-
-/// The region that stores other than AWS take, where none is configured.
-const ANY_REGION: &str = "us-east-1";
 
 /// A connection to S3, made when it is first used. Cheap to clone; clones share connections and counts.
 #[derive(Clone, Debug)]
@@ -95,16 +89,13 @@ impl S3Client {
     }
 
     async fn connect(&self) -> Client {
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-            .build_https();
         let config = match &self.shared.source {
-            Source::Environment => of_environment(http).await,
+            Source::Environment => of_environment().await,
             Source::Fixed { endpoint, key_id, secret, .. } => {
                 let credentials = Credentials::new(key_id, secret, None, None, "given");
                 let config = aws_sdk_s3::Config::builder()
                     .behavior_version(BehaviorVersion::latest())
-                    .http_client(http)
+                    .http_client(aws::https())
                     .region(Region::new(ANY_REGION))
                     .credentials_provider(credentials);
                 config.endpoint_url(endpoint).force_path_style(true)
@@ -130,29 +121,15 @@ impl S3Client {
     }
 }
 
-async fn of_environment(http: SharedHttpClient) -> Builder {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
-    let endpoint = variable("AWS_ENDPOINT_URL_S3").or_else(|| variable("AWS_ENDPOINT_URL"));
-    if endpoint.is_some() {
-        // whoever names an endpoint is not asked where in AWS this machine is
-        let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
-            .or_else(ProfileFileRegionProvider::new())
-            .or_else(Region::new(ANY_REGION));
-        loader = loader.region(region);
-    }
-    let shared: SdkConfig = loader.load().await;
+async fn of_environment() -> Builder {
+    let shared = aws::configuration("S3").await;
     // a profile may name an endpoint, too
-    let is_custom = endpoint.is_some() || shared.endpoint_url().is_some();
+    let is_custom = aws::names_endpoint("S3") || shared.endpoint_url().is_some();
     let config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(is_custom);
     match (is_custom, shared.region()) {
         (true, None) => config.region(Region::new(ANY_REGION)),
         _ => config,
     }
-}
-
-/// An environment variable that is set to something.
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// The pause before attempt `failures` + 1: of random length, so that many who failed together do not come back together.

@@ -24,6 +24,7 @@ pub(crate) fn record(seq: u64, run: u128) -> CommitRecord {
             compression: Compression::Zstd,
         },
         inputs_fingerprint: String::new(),
+        landing_elsewhere: BTreeMap::new(),
         landing: BTreeMap::new(),
         tables: BTreeMap::new(),
     }
