@@ -51,11 +51,11 @@ pub(crate) fn encode_all(lake: &Path) -> anyhow::Result<BTreeMap<CuratedTable, E
     let readings = load(of(CuratedTable::AccelerometerTrusted), |batch| readings(batch, &directory))?;
     let steps = load(of(CuratedTable::StepTrainerTrusted), |batch| steps(batch, &directory))?;
     let mut grouped_readings = GroupedBuilder::new(directory.user_count(), Vec::new());
-    readings.iter().for_each(|row| grouped_readings.count(row.id()));
-    readings.iter().for_each(|row| grouped_readings.place(row));
+    readings.iter().for_each(|row| grouped_readings.count(row.id(), 1));
+    readings.iter().for_each(|row| grouped_readings.place(row.id(), 1)[0] = *row);
     let mut grouped_steps = GroupedBuilder::new(directory.serial_count(), Vec::new());
-    steps.iter().for_each(|row| grouped_steps.count(row.id()));
-    steps.iter().for_each(|row| grouped_steps.place(row));
+    steps.iter().for_each(|row| grouped_steps.count(row.id(), 1));
+    steps.iter().for_each(|row| grouped_steps.place(row.id(), 1)[0] = *row);
     drop((readings, steps));
     let rows = ShardRows::new(grouped_readings, grouped_steps, false);
     let mut encoded = BTreeMap::new();

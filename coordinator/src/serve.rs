@@ -87,7 +87,8 @@ pub(crate) async fn serve(args: &RunCommand) -> Result<RunSummary, ServeError> {
     }
     let publisher = Publisher::of(args).await?;
     let observed = (health.clone(), metrics);
-    let summary = serve_workers(args, settings, publisher.as_ref(), tls, stop, observed, started).await?;
+    let work = serve_workers(args, settings, publisher.as_ref(), tls, stop, observed, started);
+    let summary = Box::pin(work).await?;
     if let Some(publisher) = publisher {
         // also if there was nothing to do: the coordinator that committed may have died before it published
         Box::pin(health.while_waiting(publisher.publish_committed())).await?;

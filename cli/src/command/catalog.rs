@@ -11,9 +11,9 @@ pub(super) const WITHOUT: &str = "this build knows no catalog: build it with `ca
 
 /// A catalog that can be published to.
 #[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "glue"), expect(dead_code, reason = "there is no target without a catalog"))]
 pub(crate) struct Target {
     pub(crate) database: String,
-    #[cfg_attr(not(feature = "glue"), expect(dead_code, reason = "there is no target without a catalog"))]
     pub(crate) flags: PublishFlags,
 }
 
@@ -94,7 +94,8 @@ mod glue {
         async fn publish_latest(&self, lake: &Lake) -> Result<Published, PublishError> {
             let catalog = Glue::of_environment(&self.database).await;
             let options = PublishOptions { adopt: self.flags.adopt, replace_columns: self.flags.replace_columns };
-            stedi_catalog::publish_latest(lake, &catalog, options).await
+            // futures of the SDK are large
+            Box::pin(stedi_catalog::publish_latest(lake, &catalog, options)).await
         }
 
         /// Finishes what a publisher before this one has left undone. That it cannot be done now is no reason not to
