@@ -9,11 +9,15 @@ import traceback
 import build
 import pause_image
 import sandbox
+from cases import install, loss, scale, trouble
 from cluster import Cluster
 from cluster_files import PAUSE_IMAGE
-from machine import Failure, say, timed
+from lake import SMALL_OBJECTS, Lake
+from machine import E2E, Failure, run, say, timed
+from release import IMAGE
 
-CASES = {}
+# in this order: what everything else rests on comes first
+CASES = {case.__name__.replace("_", "-"): case for module in (install, loss, scale, trouble) for case in module.CASES}
 
 
 def end_with_standard_input():
@@ -25,16 +29,18 @@ def end_with_standard_input():
 
 def run_cases(args):
     """The exit code: 0 if every case held."""
-    work = args.inside
+    work, product = args.inside, pathlib.Path(os.environ["E2E_PRODUCT"])
     sandbox.mounts(work)
     cluster = Cluster(work, pathlib.Path(os.environ["E2E_BINARIES"]), build.cni_folder())
-    failed = []
+    lake = None
     try:
         cluster.start()
-        images(cluster)
+        images(cluster, product)
         cluster.first_pod(PAUSE_IMAGE)
         say("one pod has run: the cluster is up")
-        failed = [name for name in args.case or CASES if not holds(name, CASES[name], cluster)]
+        lake = Lake(product, work)
+        lake.make_landing("small", customers=400, days=1, objects=SMALL_OBJECTS)
+        failed = [name for name in args.case or CASES if not holds(name, CASES[name], cluster, lake)]
         if args.keep:
             keep(cluster)
     except Failure:
@@ -42,25 +48,30 @@ def run_cases(args):
         raise
     finally:
         cluster.stop()
+        if lake:
+            lake.close()
     if failed:
         say(f"FAILED: {', '.join(failed)}")
         say(cluster.tails())
     return 1 if failed else 0
 
 
-def images(cluster):
-    with timed("importing images"):
-        archive = cluster.work / "pause.tar"
-        pause_image.write(archive, PAUSE_IMAGE)
-        cluster.import_image(archive)
+def images(cluster, product):
+    with timed("making and importing images"):
+        pause, stedi = cluster.work / "pause.tar", cluster.work / "stedi.tar"
+        pause_image.write(pause, PAUSE_IMAGE)
+        run([E2E / "image", "--binaries", product, "--name", ":".join(IMAGE), "--output", stedi], timeout=120)
+        for archive in (pause, stedi):
+            cluster.import_image(archive)
+            archive.unlink()
 
 
-def holds(name, case, cluster):
+def holds(name, case, cluster, lake):
     """Runs one case; says how it went. The next one begins without what this one has left."""
     say(f"case {name}: {case.__doc__.splitlines()[0]}")
     start = time.monotonic()
     try:
-        case(cluster)
+        case(cluster, lake)
     except Failure as failure:
         say(f"case {name}: FAILED after {time.monotonic() - start:.0f} s: {failure}")
         say("".join(traceback.format_tb(failure.__traceback__)[-3:]))

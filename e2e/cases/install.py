@@ -1,0 +1,150 @@
+"""The chart from install to uninstall, with a run that nobody disturbs; and what its accounts may do."""
+
+import re
+
+from machine import expect, say, wait_for
+from release import JOIN, RELEASE, SCAN, Release
+
+# what the chart gives the coordinator, and what every account has of the cluster
+COORDINATOR_RULES = {
+    ("jobs.batch", "[]", "[get list watch create patch delete]"),
+    ("pods", "[]", "[get list watch]"),
+    ("events.events.k8s.io", "[]", "[create patch]"),
+    ("secrets", f"[{RELEASE}-tls]", "[get patch]"),
+}
+REVIEWS = {
+    ("selfsubjectreviews.authentication.k8s.io", "[]", "[create]"),
+    ("selfsubjectaccessreviews.authorization.k8s.io", "[]", "[create]"),
+    ("selfsubjectrulesreviews.authorization.k8s.io", "[]", "[create]"),
+}
+# asked one by one, as what a list leaves out is easily overlooked
+REFUSED = [
+    ("create", "pods"),
+    ("delete", "pods"),
+    ("create", "pods/exec"),
+    ("list", "secrets"),
+    ("get", "secrets/store-keys"),
+    ("create", "secrets"),
+    ("delete", f"secrets/{RELEASE}-tls"),
+    ("update", "jobs.batch"),
+    ("create", "cronjobs.batch"),
+    ("get", "configmaps"),
+    ("create", "roles.rbac.authorization.k8s.io"),
+    ("create", "serviceaccounts/token"),
+    ("list", "nodes"),
+    ("list", "namespaces"),
+]
+
+
+def run_by_hand(cluster, lake):
+    """Install; a run by hand with 3 workers gives the tables of one process; upgrade in mid-run; uninstall leaves nothing.
+
+    Within 4 minutes, most of them the run, whose requests are slowed down until the upgrade is done.
+    """
+    with Release(cluster, lake, "by-hand") as release:
+        policies = cluster.kube.items(f"/apis/networking.k8s.io/v1/namespaces/{release.namespace}/networkpolicies")
+        say(f"  {len(policies)} NetworkPolicies are accepted; the bridge of this cluster enforces none")
+        expect(len(policies) == 2, "coordinator and workers have a NetworkPolicy", [p["metadata"]["name"] for p in policies])
+        say(f"  helm test: {doctor(release)}")
+        with lake.slow("get", "accelerometer/landing", 40):
+            run = release.run_now()
+            workers = run.workers(3)
+            done, tasks = run.wait_until_in(SCAN)
+            coordinator = run.coordinator()
+            say(f"  upgrade at {done} of {tasks} scan tasks, 3 workers")
+            release.helm("upgrade", RELEASE, chart(), "--values", release.values, "--set", "workers.max=5,log.level=debug")
+            expect(run.workers(3) == workers, "an upgrade leaves the workers alone", workers)
+        expect(run.coordinator() == coordinator, "an upgrade leaves the coordinator alone")
+        run.expect_committed()
+        run.expect_event("WorkersCreated", "3")
+        run.expect_event("Committed")
+        release.helm("uninstall", RELEASE, "--wait")
+        left = wait_for("nothing of the release is left", 60, lambda: only_of_the_namespace(cluster, release))
+        say(f"  after helm uninstall: {', '.join(left)}")
+
+
+def chart():
+    from release import CHART
+
+    return CHART
+
+
+def doctor(release):
+    """`helm test`: the last line that says how it went."""
+    text = release.helm("test", RELEASE, "--logs", timeout=120)
+    expect("Phase:          Succeeded" in text, "helm test succeeds", text)
+    checks = re.findall(r"^.*\b(?:ok|failed|skipped)\b.*$", text, re.M)
+    return f"{len(checks)} checks"
+
+
+def only_of_the_namespace(cluster, release):
+    """What is in the namespace, once that is nothing but what every namespace has, the test's Secret and old Events."""
+    allowed = ("configmaps/kube-root-ca.crt", "serviceaccounts/default", "secrets/store-keys")
+    found = [name for name in cluster.kube.objects(release.namespace) if not name.startswith("events/")]
+    left = [name for name in found if name not in allowed]
+    expect(not left, "nothing of the release is left", left)
+    return found
+
+
+def rights(cluster, lake):
+    """The coordinator's account may do what the chart lists and nothing else, the workers' nothing at all. 1 minute."""
+    with Release(cluster, lake, "rights") as release:
+        for account, expected in [("coordinator", COORDINATOR_RULES), ("worker", set())]:
+            user = f"system:serviceaccount:{release.namespace}:{RELEASE}-{account}"
+            text = release.kubectl("auth", "can-i", "--list", "--no-headers", f"--as={user}")
+            rules, paths = rules_of(text)
+            expect(rules - REVIEWS == expected, f"the rights of {account} are these", sorted(rules - REVIEWS))
+            expect(all(verbs == "[get]" for _, verbs in paths), "paths are read only", paths)
+            say(f"  {account}: {sorted(rules - REVIEWS) or 'nothing'}, and {len(paths)} public paths to read")
+            refused = [f"{verb} {what}" for verb, what in REFUSED if not may(release, user, verb, what)]
+            expect(len(refused) == len(REFUSED), "everything else is refused", sorted(set(map(" ".join, REFUSED)) - set(refused)))
+        expect_no_token(release)
+
+
+def rules_of(text):
+    """The rows of `kubectl auth can-i --list`: (resource, names, verbs), and (path, verbs)."""
+    rules, paths = set(), set()
+    for line in text.splitlines():
+        if match := re.fullmatch(r"(\S*)\s+(\[.*?\])\s+(\[.*?\])\s+(\[.*?\])", line.strip()):
+            resource, path, names, verbs = match.groups()
+            if path != "[]":
+                paths.add((path, verbs))
+            else:
+                rules.add((resource, names, verbs))
+        elif match := re.fullmatch(r"(\[.*?\])\s+(\[.*?\])\s+(\[.*?\])", line.strip()):
+            path, _, verbs = match.groups()
+            paths.add((path, verbs))
+    expect(rules, "kubectl lists rules", text)
+    return rules, paths
+
+
+def may(release, user, verb, what):
+    review = {
+        "spec": {
+            "user": user,
+            "groups": ["system:serviceaccounts", f"system:serviceaccounts:{release.namespace}", "system:authenticated"],
+            "resourceAttributes": attributes(release.namespace, verb, what),
+        }
+    }
+    answer = release.kube.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+    return answer["status"]["allowed"]
+
+
+def attributes(namespace, verb, what):
+    resource, _, rest = what.partition("/")
+    resource, _, group = resource.partition(".")
+    found = {"namespace": namespace, "verb": verb, "resource": resource, "group": group}
+    if rest:
+        found["subresource" if rest in ("exec", "token") else "name"] = rest
+    return found
+
+
+def expect_no_token(release):
+    """No pod of a worker is given a token, whatever its account could do."""
+    cronjob = release.kube.get(f"{release.batch}/cronjobs/{RELEASE}")
+    container = cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+    [template] = [entry["value"] for entry in container["env"] if entry["name"] == "STEDI_WORKER_TEMPLATE"]
+    expect('"automountServiceAccountToken":false' in template.replace(" ", ""), "workers get no token", template)
+
+
+CASES = [run_by_hand, rights]

@@ -1,0 +1,91 @@
+"""Pods that go away in the middle of a run: it ends in the same tables, within 4 minutes each."""
+
+from machine import expect, say, wait_for
+from release import JOIN, SCAN, Release
+
+
+def in_scan(lake):
+    return lake.slow("get", "accelerometer/landing", 40)
+
+
+def in_join(lake):
+    return lake.slow("get", "/shuffle/", 1500)
+
+
+def worker_deleted(cluster, lake):
+    """A worker's pod is deleted in mid-scan: another takes its index and the run ends well. 4 minutes."""
+    with Release(cluster, lake, "worker-deleted") as release:
+        with in_scan(lake):
+            run = release.run_now()
+            workers = run.workers(3)
+            done, tasks = run.wait_until_in(SCAN)
+            release.kube.delete(f"{release.core}/pods/{workers[0]}")
+            say(f"  {workers[0]} deleted at {done} of {tasks} scan tasks")
+            others = wait_for("another worker takes its place", 90, lambda: replaced(run, workers[0]))
+            say(f"  now {', '.join(others)}")
+        run.expect_committed()
+        run.expect_event("WorkerDeleted", workers[0])
+
+
+def replaced(run, gone):
+    names = run.running(run.workers_job)
+    return names if len(names) == 3 and gone not in names else None
+
+
+def worker_evicted(cluster, lake):
+    """A worker is evicted through the Eviction API in mid-scan: that is no fault of its task. 4 minutes."""
+    with Release(cluster, lake, "worker-evicted") as release:
+        with in_scan(lake):
+            run = release.run_now()
+            workers = run.workers(3)
+            run.wait_until_in(SCAN)
+            eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": workers[1]}}
+            release.kube.post(f"{release.core}/pods/{workers[1]}/eviction", eviction)
+            wait_for("another worker takes its place", 90, lambda: replaced(run, workers[1]))
+        run.expect_committed()
+        run.expect_event("WorkerEvicted", workers[1])
+
+
+def coordinator_deleted_in_scan(cluster, lake):
+    """The coordinator's pod is deleted in mid-scan: the next one adopts the workers and resumes the run. 4 minutes."""
+    with Release(cluster, lake, "scan") as release:
+        with in_scan(lake):
+            run = release.run_now()
+            workers = run.workers(3)
+            done, tasks = run.wait_until_in(SCAN)
+            replace_coordinator(run, f"{done} of {tasks} scan tasks")
+        run.expect_committed()
+        run.expect_event("WorkersAdopted")
+        expect_same_run(run)
+        say(f"  the workers were {', '.join(workers)}")
+
+
+def coordinator_deleted_in_join(cluster, lake):
+    """The coordinator's pod is deleted in mid-join: what is joined stays, and one commit is made. 4 minutes."""
+    with Release(cluster, lake, "join") as release:
+        with in_join(lake):
+            run = release.run_now()
+            run.workers(3)
+            done, tasks = run.wait_until_in(JOIN)
+            replace_coordinator(run, f"{done} of {tasks} join tasks")
+        run.expect_committed()
+        run.expect_event("WorkersAdopted")
+        expect_same_run(run)
+
+
+def replace_coordinator(run, when):
+    pod = run.coordinator()
+    run.kube.delete(f"{run.release.core}/pods/{pod}")
+    say(f"  {pod} deleted at {when}")
+    next_one = wait_for("another coordinator runs", 90, lambda: [p for p in run.running(run.job) if p != pod])
+    say(f"  now {next_one[0]}")
+
+
+def expect_same_run(run):
+    """One run id in the lake: the second coordinator went on with what the first one had begun."""
+    keys = run.release.lake.command("etags", f"{run.release.lake_name}/_stedi/runs/")
+    runs = {key.split("/_stedi/runs/")[1].split("/")[0] for key in keys}
+    expect(len(runs) == 1, "the run was resumed, not begun again", runs)
+
+
+CASES = [worker_deleted, worker_evicted, coordinator_deleted_in_scan, coordinator_deleted_in_join]

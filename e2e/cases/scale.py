@@ -1,0 +1,75 @@
+"""How many workers there are: what the coordinator, people and the node have to say about it."""
+
+from machine import expect, say, wait_for
+from release import SCAN, Release
+
+FEW = {"workers": {"min": 2, "max": 6}}
+
+
+def job_of_workers(run):
+    return f"{run.release.batch}/jobs/{run.workers_job}"
+
+
+def patch_size(run, size):
+    """As a person does it: `kubectl patch job`."""
+    sizes = f'{{"spec":{{"parallelism":{size},"completions":{size}}}}}'
+    run.release.kubectl("patch", "job", run.workers_job, "--type=merge", f"--patch={sizes}")
+
+
+def patched(cluster, lake):
+    """`kubectl patch` of the worker Job up to 5 and down to 1 in mid-run is honoured, and the run ends well. 5 minutes."""
+    with Release(cluster, lake, "patched", **FEW) as release:
+        with lake.slow("get", "accelerometer/landing", 60):
+            run = release.run_now()
+            wait_for("workers run", 90, lambda: run.running(run.workers_job))
+            run.wait_until_in(SCAN)
+            patch_size(run, 5)
+            say(f"  patched to 5: {', '.join(run.workers(5))}")
+            run.expect_event("ScaledByHand", "5")
+            patch_size(run, 1)
+            [left] = run.workers(1)
+            say(f"  patched to 1: {left}")
+            index = run.kube.get(f"{release.core}/pods/{left}")["metadata"]["labels"]
+            expect(index["batch.kubernetes.io/job-completion-index"] == "0", "the lowest index stays", index)
+            run.expect_event("ScaledByHand", "1 worker")
+        run.expect_committed()
+
+
+def suspended(cluster, lake):
+    """The worker Job is suspended in mid-run and resumed: no error, and the run ends well. 5 minutes."""
+    with Release(cluster, lake, "suspended") as release:
+        with lake.slow("get", "accelerometer/landing", 40):
+            run = release.run_now()
+            run.workers(3)
+            run.wait_until_in(SCAN)
+            run.kube.patch(job_of_workers(run), {"spec": {"suspend": True}})
+            wait_for("no worker is left", 60, lambda: not run.pods(run.workers_job))
+            run.expect_event("WorkersSuspended")
+            expect(run.ended() is None, "the run waits")
+            run.kube.patch(job_of_workers(run), {"spec": {"suspend": False}})
+            run.workers(3)
+            run.expect_event("WorkersResumed")
+        run.expect_committed()
+
+
+def cordoned(cluster, lake):
+    """With the node cordoned, a scale-up stays Pending and is told of; the workers that are there finish. 5 minutes."""
+    with Release(cluster, lake, "cordoned", **FEW) as release:
+        with lake.slow("get", "accelerometer/landing", 60):
+            run = release.run_now()
+            wait_for("workers run", 90, lambda: run.running(run.workers_job))
+            run.wait_until_in(SCAN)
+            cluster.kube.kubectl("cordon", "n1")
+            try:
+                patch_size(run, 5)
+                run.expect_event("WorkerUnschedulable", "unschedulable", seconds=60)
+            except BaseException:
+                cluster.kube.kubectl("uncordon", "n1")
+                raise
+        try:
+            run.expect_committed()
+        finally:
+            cluster.kube.kubectl("uncordon", "n1")
+
+
+CASES = [patched, suspended, cordoned]

@@ -1,0 +1,40 @@
+"""What cannot work ends in a failure that names the cause; what can work with more memory does."""
+
+from machine import expect, say
+from release import Release
+
+
+def wrong_image(cluster, lake):
+    """An image for workers that does not exist: the run fails, its Events name the image. 3 minutes."""
+    image = "stedi.local/not-there:1"
+    workers = {"pendingDeadline": "20s", "podTemplate": {"spec": {"containers": [{"name": "worker", "image": image}]}}}
+    with Release(cluster, lake, "wrong-image", workers=workers, job={"backoffLimit": 0}) as release:
+        run = release.run_now()
+        run.expect_event("WorkerImage", image, seconds=60)
+        run.expect_failed()
+        run.expect_event("RunFailed", image)
+
+
+def out_of_memory(cluster, lake):
+    """Workers whose memory limit is too small are killed: the tables are made on larger ones, or a shard is named. 5 minutes."""
+    lake.make_landing("large", customers=3000, days=2, objects={})
+    limit = "48Mi"
+    workers = {
+        "memory": "256MiB",
+        "highMemory": "512Mi",
+        "resources": {"requests": {"cpu": "50m", "memory": limit}, "limits": {"memory": limit}},
+    }
+    with Release(cluster, lake, "memory", landing="large", workers=workers) as release:
+        run = release.run_now()
+        run.expect_event("WorkerOutOfMemory", seconds=180)
+        kind, message, _ = run.wait_for_end()
+        say(f"  {kind} {message}")
+        if kind == "Complete":
+            run.expect_committed()
+        else:
+            run.expect_failed()
+            expect_named = run.expect_event("RunFailed", "memory")
+            expect("shard" in expect_named or "task" in expect_named, "the failure names what ran out of memory", expect_named)
+
+
+CASES = [wrong_image, out_of_memory]
