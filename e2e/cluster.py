@@ -88,6 +88,8 @@ class Cluster:
             "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction",
             "--allow-privileged=true",
+            # nobody resolves the node's name
+            "--kubelet-preferred-address-types=InternalIP",
             "--default-not-ready-toleration-seconds=10",
             "--default-unreachable-toleration-seconds=10",
             "--profiling=false",

@@ -82,7 +82,6 @@ def holds(name, case, cluster, lake):
 
 def keep(cluster):
     """Waits, and says how to get in."""
-    pid = os.readlink("/proc/self")
-    say(f"the cluster stays up until this process is interrupted; its first process in there is {pid}")
-    say(f"kubectl: nsenter --all --target OUTER_PID {cluster.binaries}/kubectl --kubeconfig {cluster.kube.kubeconfig}")
+    kubectl = f"{cluster.binaries}/kubectl --kubeconfig {cluster.kube.kubeconfig}"
+    say(f"the cluster stays up until Ctrl-C; in another terminal: {sandbox.enter_command(cluster.work)} {kubectl} get pods -A")
     signal.pause()

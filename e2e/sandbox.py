@@ -99,6 +99,7 @@ def enter(argv, work):
     env = {**os.environ, "PATH": os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])}
     with cgroups(), sysctls():
         inside = subprocess.Popen(command, stdin=subprocess.PIPE, env=env, start_new_session=True)
+        (work / "unshare.pid").write_text(str(inside.pid))
         try:
             return inside.wait()
         finally:
@@ -111,15 +112,26 @@ def enter(argv, work):
                 inside.wait()
 
 
+def enter_command(work):
+    """What starts a program in the sandbox from outside: its first process is the only child of unshare."""
+    return f"nsenter --mount --net --target $(pgrep -P $(cat {work}/unshare.pid))"
+
+
 def mounts(work):
     """Inside: programs with fixed paths find folders of ours there. No other process sees these mounts."""
     run(["mount", "--make-rshared", "/"], timeout=10)
     run(["mount", "-t", "tmpfs", "tmpfs", "/run"], timeout=10)
-    for path in ("/var/lib", "/var/log"):
-        own = work / path.lstrip("/")
-        own.mkdir(parents=True, exist_ok=True)
+    for own, path in [(work / "lib", "/var/lib"), (work / "logs", "/var/log")]:
+        own.mkdir(exist_ok=True)
         run(["mount", "--bind", own, path], timeout=10)
 
 
-def remove(work):
-    shutil.rmtree(work, ignore_errors=True)
+def remove(work, keep_logs):
+    """Removes what the sandbox has left in the file system."""
+    for path in work.iterdir():
+        if path.is_dir() and not (keep_logs and path.name == "logs"):
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.is_file():
+            path.unlink()
+    if not keep_logs:
+        work.rmdir()
