@@ -143,9 +143,9 @@ class Run:
     def granted(self, stage):
         return int(self.metrics().get(f'stedi_coordinator_grants_total{{stage="{stage}"}}', 0))
 
-    def wait_until_in(self, stage, seconds=120):
-        """Waits until tasks of a stage are being worked on; fails if they are done already."""
-        wait_for(f"{self.job} is in {stage}", seconds, lambda: self.granted(stage) > 0)
+    def wait_until_in(self, stage, attempts=1, seconds=120):
+        """Waits until so many tasks of a stage were begun; fails if all are done already."""
+        wait_for(f"{self.job} is in {stage}", seconds, lambda: self.granted(stage) >= attempts)
         done, tasks = self.stage(stage)
         expect(done < tasks, f"{self.job} is in the middle of {stage}", f"{done} of {tasks} tasks are done")
         return done, tasks

@@ -46,7 +46,7 @@ def run_by_hand(cluster, lake):
         say(f"  {len(policies)} NetworkPolicies are accepted; the bridge of this cluster enforces none")
         expect(len(policies) == 2, "coordinator and workers have a NetworkPolicy", [p["metadata"]["name"] for p in policies])
         say(f"  helm test: {doctor(release)}")
-        with lake.slow("get", "accelerometer/landing", 40):
+        with lake.slow("get", "accelerometer/landing", 200):
             run = release.run_now()
             workers = run.workers(3)
             done, tasks = run.wait_until_in(SCAN)

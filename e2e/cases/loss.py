@@ -5,7 +5,7 @@ from release import JOIN, SCAN, Release
 
 
 def in_scan(lake):
-    return lake.slow("get", "accelerometer/landing", 40)
+    return lake.slow("get", "accelerometer/landing", 200)
 
 
 def in_join(lake):
@@ -18,7 +18,8 @@ def worker_deleted(cluster, lake):
         with in_scan(lake):
             run = release.run_now()
             workers = run.workers(3)
-            done, tasks = run.wait_until_in(SCAN)
+            # each of the three has one of the three tasks
+            done, tasks = run.wait_until_in(SCAN, attempts=3)
             release.kube.delete(f"{release.core}/pods/{workers[0]}")
             say(f"  {workers[0]} deleted at {done} of {tasks} scan tasks")
             others = wait_for("another worker takes its place", 90, lambda: replaced(run, workers[0]))
@@ -38,7 +39,7 @@ def worker_evicted(cluster, lake):
         with in_scan(lake):
             run = release.run_now()
             workers = run.workers(3)
-            run.wait_until_in(SCAN)
+            run.wait_until_in(SCAN, attempts=3)
             eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": workers[1]}}
             release.kube.post(f"{release.core}/pods/{workers[1]}/eviction", eviction)
             wait_for("another worker takes its place", 90, lambda: replaced(run, workers[1]))

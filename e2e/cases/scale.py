@@ -19,7 +19,7 @@ def patch_size(run, size):
 def patched(cluster, lake):
     """`kubectl patch` of the worker Job up to 5 and down to 1 in mid-run is honoured, and the run ends well. 5 minutes."""
     with Release(cluster, lake, "patched", **FEW) as release:
-        with lake.slow("get", "accelerometer/landing", 60):
+        with lake.slow("get", "accelerometer/landing", 250):
             run = release.run_now()
             wait_for("workers run", 90, lambda: run.running(run.workers_job))
             run.wait_until_in(SCAN)
@@ -38,7 +38,7 @@ def patched(cluster, lake):
 def suspended(cluster, lake):
     """The worker Job is suspended in mid-run and resumed: no error, and the run ends well. 5 minutes."""
     with Release(cluster, lake, "suspended") as release:
-        with lake.slow("get", "accelerometer/landing", 40):
+        with lake.slow("get", "accelerometer/landing", 200):
             run = release.run_now()
             run.workers(3)
             run.wait_until_in(SCAN)
@@ -55,7 +55,7 @@ def suspended(cluster, lake):
 def cordoned(cluster, lake):
     """With the node cordoned, a scale-up stays Pending and is told of; the workers that are there finish. 5 minutes."""
     with Release(cluster, lake, "cordoned", **FEW) as release:
-        with lake.slow("get", "accelerometer/landing", 60):
+        with lake.slow("get", "accelerometer/landing", 250):
             run = release.run_now()
             wait_for("workers run", 90, lambda: run.running(run.workers_job))
             run.wait_until_in(SCAN)
