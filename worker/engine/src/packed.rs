@@ -3,7 +3,7 @@
 //! Readings come in runs: a device delivers some of one customer at a time. A *run* is up to [`RUN_ROWS_MAX`] rows of one
 //! id. Its times lie close together and its other values repeat, so that a column of it takes few bits a row: the
 //! difference of each value to the least one, in as many bits as the greatest difference needs. A row that takes 40 bytes
-//! in memory takes about 5, for less work than writing the 40 bytes down and reading them back.
+//! in memory takes about 5, for about the work of writing 40 bytes to fresh memory and reading them back.
 //!
 //! ```text
 //! run    := id varint, rows varint, length of the rest varint, times column, values
