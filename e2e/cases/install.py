@@ -3,7 +3,7 @@
 import re
 
 from machine import expect, say, wait_for
-from release import JOIN, RELEASE, SCAN, Release
+from release import CHART, RELEASE, SCAN, Release
 
 # what the chart gives the coordinator, and what every account has of the cluster
 COORDINATOR_RULES = {
@@ -52,7 +52,7 @@ def run_by_hand(cluster, lake):
             done, tasks = run.wait_until_in(SCAN)
             coordinator = run.coordinator()
             say(f"  upgrade at {done} of {tasks} scan tasks, 3 workers")
-            release.helm("upgrade", RELEASE, chart(), "--values", release.values, "--set", "workers.max=5,log.level=debug")
+            release.helm("upgrade", RELEASE, CHART, "--values", release.values, "--set", "workers.max=5,log.level=debug")
             expect(run.workers(3) == workers, "an upgrade leaves the workers alone", workers)
         expect(run.coordinator() == coordinator, "an upgrade leaves the coordinator alone")
         run.expect_committed()
@@ -61,12 +61,6 @@ def run_by_hand(cluster, lake):
         release.helm("uninstall", RELEASE, "--wait")
         left = wait_for("nothing of the release is left", 60, lambda: only_of_the_namespace(cluster, release))
         say(f"  after helm uninstall: {', '.join(left)}")
-
-
-def chart():
-    from release import CHART
-
-    return CHART
 
 
 def doctor(release):
