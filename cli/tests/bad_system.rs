@@ -36,7 +36,9 @@ fn run_unprivileged(scene: &Scene) -> Option<Output> {
     }
     // the build folder may be closed to that user
     let binary = scene.folder().join("stedi-copy");
-    fs::copy(env!("CARGO_BIN_EXE_stedi"), &binary).expect("the binary is copied");
+    // by another process: a file that this one has open for writing may be inherited by what other tests start, and is busy
+    // for as long
+    assert!(succeeds("cp", &[env!("CARGO_BIN_EXE_stedi"), &binary.display().to_string()]), "the binary is copied");
     open(scene.folder(), 0o755);
     open(&binary, 0o755);
     let run = scene.command("run");

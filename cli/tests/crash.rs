@@ -69,8 +69,11 @@ fn a_later_run_killed_at_any_point_leaves_the_old_tables_or_the_new() {
 fn a_run_killed_while_it_spills_leaves_no_tables_and_no_scratch() {
     let scene = Scene::with_landing(9);
     let mut readings = String::new();
-    for t in 0..400_000_u32 {
-        writeln!(readings, r#"{{"user":"c1@example.com","timestamp":{t},"x":1,"y":2,"z":3}}"#).expect("a string");
+    for i in 0..600_000_u64 {
+        // nothing about them is alike, so that they cannot be packed
+        let t = i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
+        writeln!(readings, r#"{{"user":"c1@example.com","timestamp":{t},"x":0.{t},"y":1.{t},"z":2.{t}}}"#)
+            .expect("a string");
     }
     scene.write("accelerometer/landing/many.json", &readings);
     kill_at(&[SPILL, "after_accelerometer", "part_begun"], &Courses::of(scene, &["--memory", "64MiB"]));
