@@ -9,7 +9,7 @@ def in_scan(lake):
 
 
 def in_join(lake):
-    return lake.slow("get", "/shuffle/", 1500)
+    return lake.slow("get", "/shuffle/", 6000)
 
 
 def worker_deleted(cluster, lake):

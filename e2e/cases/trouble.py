@@ -18,7 +18,7 @@ def wrong_image(cluster, lake):
 def out_of_memory(cluster, lake):
     """Workers whose memory limit is too small are killed: the tables are made on larger ones, or a shard is named. 5 minutes."""
     lake.make_landing("large", customers=10000, days=3, objects={})
-    limit = "40Mi"
+    limit = "28Mi"
     workers = {
         "memory": "256MiB",
         "highMemory": "512Mi",
