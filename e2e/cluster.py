@@ -175,7 +175,9 @@ def network():
         "link set lo up",
         f"address add {API_ADDRESS}/32 dev lo",
         f"address add {DNS_ADDRESS}/32 dev lo",
-        "link add cni0 type bridge",
+        # an address of its own: without one a bridge takes the least of its ports', which changes as pods come and go, and
+        # pods that know the old one reach neither the API server nor the store for half a minute
+        "link add cni0 address 02:00:0a:58:00:01 type bridge",
         f"address add {NODE_ADDRESS}/16 dev cni0",
         "link set cni0 up",
     ]:
