@@ -193,8 +193,7 @@ impl Kind {
 #[cfg(test)]
 mod tests {
     use stedi_lake::commit::{FORMAT_VERSION, Operation};
-    use stedi_lake::options::{Compression, TableOptions};
-    use stedi_lake::{ConsentPolicy, MatchMode};
+    use stedi_lake::options::TableOptions;
 
     use super::*;
 
@@ -207,13 +206,7 @@ mod tests {
     }
 
     fn commit(seq: u64, run_id: RunId) -> CommitRecord {
-        let options = TableOptions {
-            consent: ConsentPolicy::Latest,
-            match_mode: MatchMode::Customer,
-            dedupe: false,
-            shards: 1,
-            compression: Compression::Zstd,
-        };
+        let options = TableOptions::default();
         CommitRecord {
             format_version: FORMAT_VERSION,
             seq,

@@ -167,20 +167,13 @@ async fn check_parts(lake: &Lake, target: &CommitRecord) -> Result<(), RollbackE
 
 #[cfg(test)]
 mod tests {
-    use stedi_lake::options::{Compression, TableOptions};
-    use stedi_lake::{ConsentPolicy, MatchMode};
+    use stedi_lake::options::TableOptions;
 
     use super::*;
 
     /// A log: a run, or a rollback to a number.
     fn log(operations: &[Option<u64>]) -> Vec<CommitRecord> {
-        let options = TableOptions {
-            consent: ConsentPolicy::Latest,
-            match_mode: MatchMode::Customer,
-            dedupe: false,
-            shards: 1,
-            compression: Compression::Zstd,
-        };
+        let options = TableOptions::default();
         let mut commits: Vec<CommitRecord> = Vec::new();
         for (seq, to) in (1..).zip(operations) {
             let run_id = to.map_or(RunId::new(seq, 0), |to| commits.iter().find(|c| c.seq == to).unwrap().run_id);

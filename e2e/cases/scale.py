@@ -16,13 +16,19 @@ def patch_size(run, size):
     run.release.kubectl("patch", "job", run.workers_job, "--type=merge", f"--patch={sizes}")
 
 
+def scanning(release):
+    """A run that has workers, in the midst of its scan."""
+    run = release.run_now()
+    wait_for("workers run", 90, lambda: run.running(run.workers_job))
+    run.wait_until_in(SCAN)
+    return run
+
+
 def patched(cluster, lake):
     """`kubectl patch` of the worker Job up to 5 and down to 1 in mid-run is honoured, and the run ends well. 5 minutes."""
     with Release(cluster, lake, "patched", **FEW) as release:
         with lake.slow("get", "accelerometer/landing", 250):
-            run = release.run_now()
-            wait_for("workers run", 90, lambda: run.running(run.workers_job))
-            run.wait_until_in(SCAN)
+            run = scanning(release)
             patch_size(run, 5)
             say(f"  patched to 5: {', '.join(run.workers(5))}")
             run.expect_event("ScaledByHand", "5")
@@ -56,9 +62,7 @@ def cordoned(cluster, lake):
     """With the node cordoned, a scale-up stays Pending and is told of; the workers that are there finish. 5 minutes."""
     with Release(cluster, lake, "cordoned", **FEW) as release:
         with lake.slow("get", "accelerometer/landing", 250):
-            run = release.run_now()
-            wait_for("workers run", 90, lambda: run.running(run.workers_job))
-            run.wait_until_in(SCAN)
+            run = scanning(release)
             cluster.kube.kubectl("cordon", "n1")
             try:
                 patch_size(run, 5)

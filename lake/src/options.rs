@@ -135,6 +135,19 @@ pub struct TableOptions {
     pub compression: Compression,
 }
 
+impl Default for TableOptions {
+    /// Those of a run that is told nothing, over landing that is small enough for one shard.
+    fn default() -> Self {
+        Self {
+            consent: ConsentPolicy::Latest,
+            match_mode: MatchMode::Customer,
+            dedupe: false,
+            shards: 1,
+            compression: Compression::Zstd,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

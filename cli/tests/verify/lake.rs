@@ -13,7 +13,7 @@ use parquet::basic::{Compression as ParquetCompression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use stedi::verify::objects::{LandingObject, Listed, Objects};
 use stedi_lake::commit::{CommitRecord, FORMAT_VERSION, InputVersion, Operation, Part, TableCommit, fingerprint};
-use stedi_lake::options::{Compression, TableOptions};
+use stedi_lake::options::TableOptions;
 use stedi_lake::report::{LandingCounts, LedgerEntry};
 use stedi_lake::{ConsentPolicy, CuratedTable, LandingTable, MatchMode, RunId, layout};
 
@@ -149,13 +149,7 @@ impl Fixture {
         Self {
             customer_landing: customer_landing.to_owned(),
             tables,
-            options: TableOptions {
-                consent: ConsentPolicy::Latest,
-                match_mode: MatchMode::Customer,
-                dedupe: false,
-                shards: 2,
-                compression: Compression::Zstd,
-            },
+            options: TableOptions { shards: 2, ..TableOptions::default() },
             ledger: [
                 entry(LandingTable::Customer, 8, 4, 1),
                 entry(LandingTable::Accelerometer, 9, 6, 0),

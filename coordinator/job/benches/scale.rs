@@ -16,8 +16,8 @@ use stedi_job::plan::PlanObject;
 use stedi_job::task::{ObjectCounts, RunContext, Segment, Stage, TaskCost, TaskId, TaskOutput, Work};
 use stedi_job::{Action, Epoch, Event, Job, JobConfig, Lease, Progress, RunPlan, WorkerId};
 use stedi_lake::commit::Part;
-use stedi_lake::options::{Compression, TableOptions};
-use stedi_lake::{ConsentPolicy, CuratedTable, LandingTable, MatchMode, RunId};
+use stedi_lake::options::TableOptions;
+use stedi_lake::{CuratedTable, LandingTable, RunId};
 
 const WORKERS: u64 = 1_000;
 const SLOTS: u32 = 4;
@@ -40,13 +40,7 @@ fn plan(objects: u64, object_bytes: u64, shards: u32) -> RunPlan {
         of(LandingTable::Accelerometer, objects * 7 / 10 - 1_000),
         of(LandingTable::StepTrainer, objects * 3 / 10),
     ]);
-    let options = TableOptions {
-        consent: ConsentPolicy::Latest,
-        match_mode: MatchMode::Customer,
-        dedupe: false,
-        shards,
-        compression: Compression::Zstd,
-    };
+    let options = TableOptions { shards, ..TableOptions::default() };
     let context =
         RunContext { run_id: RunId::new(1, 1), lake: "s3://bucket/lake".to_owned(), options, slice_bytes: 1 << 28 };
     RunPlan::new(context, landing)

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use clap::builder::FalseyValueParser;
 use stedi_job::plan::SHARDS_MAX;
-use stedi_lake::options::{BadRecordLimit, Compression};
+use stedi_lake::options::{BadRecordLimit, Compression, TableOptions};
 use stedi_lake::{ConsentPolicy, LandingTable, MatchMode};
 use stedi_worker::memory::{self, MEMORY_BYTES_MIN};
 
@@ -44,16 +44,17 @@ pub struct RunConfig {
 
 impl Default for RunConfig {
     fn default() -> Self {
+        let TableOptions { consent, match_mode, dedupe, compression, .. } = TableOptions::default();
         Self {
-            consent: ConsentPolicy::Latest,
-            match_mode: MatchMode::Customer,
-            dedupe: false,
+            consent,
+            match_mode,
+            dedupe,
             max_bad_records: BadRecordLimit::Fraction(0.001),
             threads: None,
             memory_bytes: memory::default_bytes(),
             scratch: None,
             shards: None,
-            compression: Compression::Zstd,
+            compression,
             force: false,
             landing: BTreeMap::new(),
         }

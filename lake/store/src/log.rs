@@ -172,8 +172,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use stedi_lake::commit::Operation;
-    use stedi_lake::options::{Compression, TableOptions};
-    use stedi_lake::{ConsentPolicy, MatchMode};
+    use stedi_lake::options::TableOptions;
 
     use super::*;
     use crate::error::Action;
@@ -185,13 +184,7 @@ mod tests {
             run_id: RunId::new(1, run),
             committed_at_ms: 1,
             operation: Operation::Run,
-            options: TableOptions {
-                consent: ConsentPolicy::Latest,
-                match_mode: MatchMode::Customer,
-                dedupe: false,
-                shards: 1,
-                compression: Compression::Zstd,
-            },
+            options: TableOptions::default(),
             inputs_fingerprint: String::new(),
             landing_elsewhere: BTreeMap::new(),
             landing: BTreeMap::new(),

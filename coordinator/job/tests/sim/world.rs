@@ -8,8 +8,8 @@ use stedi_job::plan::PlanObject;
 use stedi_job::progress::{CommitInput, ProgressRecord};
 use stedi_job::task::{AttemptId, RunContext, TaskId};
 use stedi_job::{Action, Epoch, Event, Job, JobConfig, JobError, Lease, Progress, RunPlan, WorkerId};
-use stedi_lake::options::{BadRecordLimit, Compression, TableOptions};
-use stedi_lake::{ConsentPolicy, LandingTable, MatchMode, RunId};
+use stedi_lake::options::{BadRecordLimit, TableOptions};
+use stedi_lake::{LandingTable, RunId};
 
 use crate::check;
 use crate::faults::Faults;
@@ -110,13 +110,7 @@ fn config() -> JobConfig {
 }
 
 pub(crate) fn context(shards: u32) -> RunContext {
-    let options = TableOptions {
-        consent: ConsentPolicy::Latest,
-        match_mode: MatchMode::Customer,
-        dedupe: false,
-        shards,
-        compression: Compression::Zstd,
-    };
+    let options = TableOptions { shards, ..TableOptions::default() };
     RunContext { run_id: RunId::new(1, 1), lake: "lake".to_owned(), options, slice_bytes: 1 }
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use stedi_lake::RunId;
 use stedi_lake::catalog::publish::{Mark, Policy};
 use stedi_lake::catalog::{LakeTable, TableDefinition, s3_definition};
 use stedi_lake::commit::{CommitRecord, FORMAT_VERSION, Operation};
-use stedi_lake::options::{Compression, TableOptions};
-use stedi_lake::{ConsentPolicy, MatchMode, RunId};
+use stedi_lake::options::TableOptions;
 
 /// Where the lake is.
 pub(crate) const LAKE: &str = "s3://bucket/team/lake";
@@ -19,13 +19,7 @@ pub(crate) fn commit(seq: u64) -> CommitRecord {
         run_id: RunId::new(seq, 1),
         committed_at_ms: seq,
         operation: Operation::Run,
-        options: TableOptions {
-            consent: ConsentPolicy::Latest,
-            match_mode: MatchMode::Customer,
-            dedupe: false,
-            shards: 1,
-            compression: Compression::Zstd,
-        },
+        options: TableOptions::default(),
         inputs_fingerprint: String::new(),
         landing_elsewhere: BTreeMap::new(),
         landing: BTreeMap::new(),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use stedi_lake::commit::{CommitRecord, FORMAT_VERSION, Operation};
-use stedi_lake::options::{Compression, TableOptions};
-use stedi_lake::{ConsentPolicy, MatchMode, layout};
+use stedi_lake::layout;
+use stedi_lake::options::TableOptions;
 use stedi_store::{CommitError, CommitLog, LogError};
 
 use crate::{block_on, on_every_lake, race, run_id};
@@ -16,13 +16,7 @@ pub(crate) fn record(seq: u64, run: u128) -> CommitRecord {
         run_id: run_id(run),
         committed_at_ms: 1,
         operation: Operation::Run,
-        options: TableOptions {
-            consent: ConsentPolicy::Latest,
-            match_mode: MatchMode::Customer,
-            dedupe: false,
-            shards: 1,
-            compression: Compression::Zstd,
-        },
+        options: TableOptions::default(),
         inputs_fingerprint: String::new(),
         landing_elsewhere: BTreeMap::new(),
         landing: BTreeMap::new(),
