@@ -9,6 +9,8 @@ use stedi_endpoint::TlsFiles;
 use stedi_fleet::FleetOptions;
 use stedi_run::{CatalogOptions, LandingOptions, PublishFlags, RunConfig, RunOptions};
 
+use crate::doctor::PolicyFile;
+
 const EXIT_CODES: &str = "\
 Every option can come from the environment: --lake from STEDI_LAKE, --listen from STEDI_LISTEN.
 
@@ -48,6 +50,10 @@ pub(crate) struct DoctorCommand {
     pub(crate) catalog: CatalogOptions,
     #[command(flatten)]
     pub(crate) fleet: FleetOptions,
+    /// Check that an IAM policy allows what the coordinator, a worker or a reader needs on this lake, and no more; may be
+    /// given more than once
+    #[arg(long, value_name = "ROLE=FILE")]
+    pub(crate) policy: Vec<PolicyFile>,
     /// Print one JSON object on standard output
     #[arg(long, env = "STEDI_JSON", value_parser = FalseyValueParser::new())]
     pub(crate) json: bool,

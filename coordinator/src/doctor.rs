@@ -13,6 +13,9 @@ use crate::args::DoctorCommand;
 mod catalog;
 mod fleet;
 mod lake;
+mod policy;
+
+pub(crate) use policy::PolicyFile;
 
 /// An area that takes longer than this has failed.
 const AREA_TIMEOUT: Duration = Duration::from_secs(120);
@@ -91,6 +94,7 @@ async fn examine(args: &DoctorCommand) -> Vec<Finding> {
     let mut findings = in_time("lake", lake::examine(args)).await;
     findings.extend(in_time("catalog", Box::pin(catalog::examine(args))).await);
     findings.extend(in_time("fleet", fleet::examine(args)).await);
+    findings.extend(policy::examine(args));
     findings
 }
 

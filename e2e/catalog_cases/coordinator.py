@@ -2,14 +2,17 @@
 
 import contextlib
 import json
+import pathlib
 import signal
 import socket
 import subprocess
+import tempfile
 
 from .scene import CURATED, Scene, has
 from .server import GlueProxy, Rule
 
 SECONDS_MAX = 120
+POLICIES = pathlib.Path(__file__).resolve().parents[2] / "docs" / "iam"
 
 
 def free_port():
@@ -80,22 +83,54 @@ def a_coordinator_of_a_folder_is_refused(server, binaries):
     has(done.stderr, "is not in S3")
 
 
+def doctor(scene, code, *args, glue=None):
+    command, environment = scene.command("stedi-coordinator", "doctor", "--json", *scene.to_catalog, *args, glue=glue)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS_MAX)
+    assert done.returncode == code, f"{done.stdout}\n{done.stderr}"
+    return {check["check"]: check for check in json.loads(done.stdout)["checks"]}
+
+
 def the_doctor_looks_at_the_catalog(server, binaries):
     scene = Scene(server, binaries)
-
-    def doctor(code, glue=None):
-        command, environment = scene.command("stedi-coordinator", "doctor", "--json", *scene.to_catalog, glue=glue)
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS_MAX)
-        assert done.returncode == code, f"{done.stdout}\n{done.stderr}"
-        return {check["check"]: check for check in json.loads(done.stdout)["checks"]}
-
-    seen = doctor(0)
+    seen = doctor(scene, 0)
     asked = f"glue:GetTable {scene.database}.customer_trusted"
     assert seen[asked]["state"] == "ok" and "not there yet" in seen[asked]["detail"], seen
     with GlueProxy(server, Rule("GetTable", "customer_trusted", times=10, error=(400, "AccessDeniedException"))) as glue:
-        seen = doctor(1, glue=glue)
+        seen = doctor(scene, 1, glue=glue)
     assert seen[asked]["state"] == "failed" and "no permission for glue:GetTable" in seen[asked]["detail"], seen
     assert scene.shown() == [None] * 8, "a doctor changes nothing"
+
+
+def the_doctor_checks_policies(server, binaries):
+    scene = Scene(server, binaries)
+    names = {
+        "PREFIX": "team/lake",
+        "BUCKET": scene.bucket,
+        "REGION": "us-east-1",
+        "ACCOUNT": "000000000000",
+        "DATABASE": scene.database,
+        "WORKGROUP": "primary",
+        "RESULTS": "answers",
+    }
+    with tempfile.TemporaryDirectory() as folder:
+
+        def policies(change=lambda text: text):
+            for role in ("coordinator", "worker", "reader"):
+                text = (POLICIES / f"{role}.json").read_text()
+                for word, name in names.items():
+                    text = text.replace(word, name)
+                path = pathlib.Path(folder, f"{role}.json")
+                path.write_text(change(text))
+                yield f"--policy={role}={path}"
+
+        seen = doctor(scene, 0, *policies())
+        for role in ("coordinator", "worker", "reader"):
+            assert "what is needed here, and no more" in seen[f"policy of the {role}"]["detail"], seen
+        seen = doctor(scene, 1, *policies(lambda text: text.replace('"s3:PutObject", ', "").replace("answers/*", "*")))
+        assert f"lacks s3:PutObject on arn:aws:s3:::{scene.bucket}/team/lake/_stedi/*" in seen["policy of the coordinator"]["detail"]
+        assert "allows more than is needed here: s3:GetBucketLocation on arn:aws:s3:::*" in seen["policy of the reader"]["detail"]
+        seen = doctor(scene, 1, f"--policy=worker={POLICIES / 'worker.json'}")
+        assert "still has BUCKET, PREFIX" in seen["policy of the worker"]["detail"]
 
 
 CASES = (
@@ -104,4 +139,5 @@ CASES = (
     a_coordinator_whose_catalog_refuses_has_committed,
     a_coordinator_of_a_folder_is_refused,
     the_doctor_looks_at_the_catalog,
+    the_doctor_checks_policies,
 )
