@@ -140,6 +140,10 @@ class Run:
         label = f'{{stage="{stage}"}}'
         return tuple(int(metrics.get(f"stedi_coordinator_{name}{label}", 0)) for name in ("tasks_done", "tasks"))
 
+    def done(self):
+        """Tasks done, of all stages."""
+        return sum(int(value) for name, value in self.metrics().items() if name.startswith("stedi_coordinator_tasks_done{"))
+
     def granted(self, stage):
         return int(self.metrics().get(f'stedi_coordinator_grants_total{{stage="{stage}"}}', 0))
 
@@ -149,6 +153,22 @@ class Run:
         done, tasks = self.stage(stage)
         expect(done < tasks, f"{self.job} is in the middle of {stage}", f"{done} of {tasks} tasks are done")
         return done, tasks
+
+    def wait_until_done(self, stage, count, seconds=120):
+        """Waits until so many tasks of a stage are done; fails if all are."""
+        done, tasks = wait_for(
+            f"{self.job} has done {count} tasks of {stage}",
+            seconds,
+            lambda: found if (found := self.stage(stage))[0] >= count else None,
+        )
+        expect(done < tasks, f"{self.job} is in the middle of {stage}", f"{done} of {tasks} tasks are done")
+        return done, tasks
+
+    def resumed(self, coordinator):
+        """How many tasks, of all stages, were done when this coordinator began to serve; None before it does."""
+        log = self.kube.get_raw(f"{self.release.core}/pods/{coordinator}/log")
+        match = re.search(r'serving workers.*"?done"?[=:](\d+)|"?done"?[=:](\d+).*serving workers', log)
+        return int(match[1] or match[2]) if match else None
 
     def ended(self):
         """`Complete` or `Failed` and the message, or None."""

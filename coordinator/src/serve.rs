@@ -248,6 +248,7 @@ async fn run(
     for stage in Stage::ALL {
         metrics.planned(stage, progress.tasks(stage), progress.done(stage));
     }
+    let done: u32 = Stage::ALL.into_iter().map(|stage| progress.done(stage)).sum();
     let config = job_config(args, fleet.map(|fleet| fleet.pending_deadline()));
     let (inputs_sender, inputs) = mpsc::channel(INPUTS);
     let registered = Registered {
@@ -256,7 +257,7 @@ async fn run(
         epoch,
     };
     let server = start_server(args, tls, registered, inputs_sender).await?;
-    tracing::info!(run = %plan.context.run_id, epoch = epoch.0, address = %server.address, "serving workers");
+    tracing::info!(run = %plan.context.run_id, epoch = epoch.0, address = %server.address, done, "serving workers");
     fault::point("serving");
     let job = Job::new(config, Arc::new(plan), progress, epoch, 0);
     health.set_ready(true);

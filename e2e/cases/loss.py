@@ -53,7 +53,7 @@ def coordinator_deleted_in_scan(cluster, lake):
         with in_scan(lake):
             run = release.run_now()
             workers = run.workers(3)
-            done, tasks = run.wait_until_in(SCAN)
+            done, tasks = run.wait_until_done(SCAN, 3)
             replace_coordinator(run, f"{done} of {tasks} scan tasks")
         run.expect_committed()
         run.expect_event("WorkersAdopted")
@@ -67,7 +67,7 @@ def coordinator_deleted_in_join(cluster, lake):
         with in_join(lake):
             run = release.run_now()
             run.workers(3)
-            done, tasks = run.wait_until_in(JOIN)
+            done, tasks = run.wait_until_done(JOIN, 1)
             replace_coordinator(run, f"{done} of {tasks} join tasks")
         run.expect_committed()
         run.expect_event("WorkersAdopted")
@@ -75,11 +75,15 @@ def coordinator_deleted_in_join(cluster, lake):
 
 
 def replace_coordinator(run, when):
+    """Deletes the coordinator's pod; the next one knows all tasks that were done."""
     pod = run.coordinator()
+    done = run.done()
     run.kube.delete(f"{run.release.core}/pods/{pod}")
     say(f"  {pod} deleted at {when}")
-    next_one = wait_for("another coordinator runs", 90, lambda: [p for p in run.running(run.job) if p != pod])
-    say(f"  now {next_one[0]}")
+    next_one = wait_for("another coordinator runs", 90, lambda: [p for p in run.running(run.job) if p != pod])[0]
+    resumed = wait_for("it serves workers", 60, lambda: run.resumed(next_one))
+    expect(resumed >= done, "what was done stays done", f"{resumed} tasks, {done} before")
+    say(f"  now {next_one}, with {resumed} tasks done")
 
 
 def expect_same_run(run):

@@ -1,9 +1,15 @@
 //! Consent to research: the one place that decides whose data may be used. See `docs/adr/0002-consent.md`.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::hash::BuildHasher as _;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
 
 use crate::{ConsentPolicy, Customer};
+
+/// Seeded with a constant: what comes out does not depend on the hash.
+const HASHER: FixedState = FixedState::with_seed(0);
 
 /// Whether this version of a record consents: `shareWithResearchAsOfDate` is present and not 0.
 pub fn consents(record: &Customer) -> bool {
@@ -26,24 +32,26 @@ pub struct Sourced {
 #[derive(Debug)]
 pub struct TrustedCustomers {
     policy: ConsentPolicy,
-    by_email: HashMap<Box<str>, EmailRecords>,
+    /// What `latest` knows of each e-mail; boxed, so that a table that grows moves pointers and not records.
+    by_email: HashTable<Box<EmailRecords>>,
     all_consenting: Vec<Sourced>,
     memory_bytes: usize,
 }
 
 /// What `latest` must remember of one e-mail: its newest update, whether every record of that time consents, and the
-/// newest record of each of its serial numbers.
+/// newest record of each of its serial numbers, which are few.
 #[derive(Debug)]
 struct EmailRecords {
     newest_update_ms: i64,
     newest_all_consent: bool,
-    newest_by_serial: Vec<Sourced>,
+    newest: Sourced,
+    newest_of_other_serials: Vec<Sourced>,
 }
 
 impl TrustedCustomers {
     /// An empty collection under `policy`.
     pub fn new(policy: ConsentPolicy) -> Self {
-        Self { policy, by_email: HashMap::new(), all_consenting: Vec::new(), memory_bytes: 0 }
+        Self { policy, by_email: HashTable::new(), all_consenting: Vec::new(), memory_bytes: 0 }
     }
 
     /// Adds one landing record of landing object number `object`.
@@ -63,7 +71,9 @@ impl TrustedCustomers {
     }
 
     fn observe_latest(&mut self, sourced: Sourced, update_ms: i64, consents: bool) {
-        if let Some(known) = self.by_email.get_mut(&sourced.record.email) {
+        let email = &*sourced.record.email;
+        let hash = hash_of(email);
+        if let Some(known) = self.by_email.find_mut(hash, |known| known.email() == email) {
             match update_ms.cmp(&known.newest_update_ms) {
                 Ordering::Greater => {
                     known.newest_update_ms = update_ms;
@@ -73,29 +83,33 @@ impl TrustedCustomers {
                 Ordering::Less => {}
             }
             self.memory_bytes += known.keep_newest(sourced);
-        } else {
-            let email = sourced.record.email.clone();
-            self.memory_bytes += email.len() + size_of::<EmailRecords>() + sourced.record.memory_bytes();
-            self.by_email.insert(
-                email,
-                EmailRecords {
-                    newest_update_ms: update_ms,
-                    newest_all_consent: consents,
-                    newest_by_serial: vec![sourced],
-                },
-            );
+            return;
         }
+        let around_record = size_of::<EmailRecords>() - size_of::<Customer>() + 2 * size_of::<Box<EmailRecords>>();
+        self.memory_bytes += around_record + sourced.record.memory_bytes();
+        let records = Box::new(EmailRecords {
+            newest_update_ms: update_ms,
+            newest_all_consent: consents,
+            newest: sourced,
+            newest_of_other_serials: Vec::new(),
+        });
+        self.by_email.insert_unique(hash, records, |records| hash_of(records.email()));
     }
 
     /// Adds all records that `other` has seen. Both must have the same policy.
-    pub fn merge(&mut self, other: Self) {
+    pub fn merge(&mut self, mut other: Self) {
         assert_eq!(self.policy, other.policy, "collections of different policies");
+        if self.by_email.len() < other.by_email.len() {
+            std::mem::swap(self, &mut other);
+        }
+        // both tables are in the order of one hash: without room for all, those of `other` would crowd at one end
+        self.by_email.reserve(other.by_email.len(), |records| hash_of(records.email()));
         self.memory_bytes += other.all_consenting.iter().map(|s| s.record.memory_bytes()).sum::<usize>();
         self.all_consenting.extend(other.all_consenting);
-        #[expect(clippy::iter_over_hash_type, reason = "the outcome of a merge does not depend on its order")]
-        for (_, records) in other.by_email {
-            for sourced in records.newest_by_serial {
-                self.observe_latest(sourced, records.newest_update_ms, records.newest_all_consent);
+        for records in other.by_email {
+            let (update_ms, all_consent) = (records.newest_update_ms, records.newest_all_consent);
+            for sourced in records.of_all_serials() {
+                self.observe_latest(sourced, update_ms, all_consent);
             }
         }
     }
@@ -110,11 +124,8 @@ impl TrustedCustomers {
     /// `latest`: at most one row for each e-mail and serial number. `any`: every record that consents.
     pub fn finish(self) -> Vec<Sourced> {
         let mut rows = self.all_consenting;
-        #[expect(clippy::iter_over_hash_type, reason = "the rows are sorted below")]
-        for (_, records) in self.by_email {
-            if records.newest_all_consent {
-                rows.extend(records.newest_by_serial.into_iter().filter(|s| consents(&s.record)));
-            }
+        for records in self.by_email.into_iter().filter(|records| records.newest_all_consent) {
+            rows.extend(records.of_all_serials().filter(|sourced| consents(&sourced.record)));
         }
         rows.sort_unstable_by(|a, b| a.record.table_order(&b.record).then_with(|| a.object.cmp(&b.object)));
         rows
@@ -122,29 +133,40 @@ impl TrustedCustomers {
 }
 
 impl EmailRecords {
+    fn email(&self) -> &str {
+        &self.newest.record.email
+    }
+
+    fn of_all_serials(self) -> impl Iterator<Item = Sourced> {
+        std::iter::once(self.newest).chain(self.newest_of_other_serials)
+    }
+
     /// Keeps the newer of `record` and what is known of its serial number; returns the bytes of memory added.
     fn keep_newest(&mut self, sourced: Sourced) -> usize {
         let serial = &sourced.record.serial_number;
-        match self.newest_by_serial.iter_mut().find(|known| known.record.serial_number == *serial) {
-            Some(known) => match age_order(&known.record, &sourced.record) {
-                Ordering::Less => {
-                    let before = known.record.memory_bytes();
-                    *known = sourced;
-                    known.record.memory_bytes().saturating_sub(before)
-                }
-                Ordering::Equal => {
-                    known.object = known.object.min(sourced.object);
-                    0
-                }
-                Ordering::Greater => 0,
-            },
-            None => {
-                let added = sourced.record.memory_bytes();
-                self.newest_by_serial.push(sourced);
-                added
+        let mut known = std::iter::once(&mut self.newest).chain(&mut self.newest_of_other_serials);
+        let Some(known) = known.find(|known| known.record.serial_number == *serial) else {
+            let added = sourced.record.memory_bytes();
+            self.newest_of_other_serials.push(sourced);
+            return added;
+        };
+        match age_order(&known.record, &sourced.record) {
+            Ordering::Less => {
+                let before = known.record.memory_bytes();
+                *known = sourced;
+                known.record.memory_bytes().saturating_sub(before)
             }
+            Ordering::Equal => {
+                known.object = known.object.min(sourced.object);
+                0
+            }
+            Ordering::Greater => 0,
         }
     }
+}
+
+fn hash_of(email: &str) -> u64 {
+    HASHER.hash_one(email.as_bytes())
 }
 
 /// A missing lastUpdateDate counts as 0.

@@ -4,6 +4,7 @@
 
 mod group;
 mod matches;
+mod sort;
 
 use parquet::errors::ParquetError;
 use stedi_lake::{CuratedTable, MatchMode};

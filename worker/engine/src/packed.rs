@@ -40,9 +40,6 @@ pub trait PackRow: Row + 'static {
     /// Tells the kinds of rows apart in [seals](seal).
     const KIND: u32;
 
-    /// Epoch ms.
-    fn time_ms(&self) -> i64;
-
     /// Appends what a row has beside id and time.
     fn pack_values(rows: &[Self], space: &mut Vec<i64>, out: &mut Vec<u8>);
 
@@ -66,10 +63,6 @@ const BITS: u8 = 2;
 
 impl PackRow for Reading {
     const KIND: u32 = 5;
-
-    fn time_ms(&self) -> i64 {
-        self.time_ms
-    }
 
     fn pack_values(rows: &[Self], space: &mut Vec<i64>, out: &mut Vec<u8>) {
         let scale = if scaled::<0>(rows, space) {
@@ -132,10 +125,6 @@ fn scaled<const SCALE: usize>(rows: &[Reading], space: &mut Vec<i64>) -> bool {
 impl PackRow for StepReading {
     const KIND: u32 = 3;
 
-    fn time_ms(&self) -> i64 {
-        self.time_ms
-    }
-
     fn pack_values(rows: &[Self], space: &mut Vec<i64>, out: &mut Vec<u8>) {
         space.clear();
         space.extend(rows.iter().map(|row| row.distance));
@@ -172,7 +161,7 @@ impl Packer {
     pub fn pack<T: PackRow>(&mut self, id: u32, rows: &[T], out: &mut Vec<u8>) {
         assert!((1..=RUN_ROWS_MAX).contains(&rows.len()), "a run of {} rows", rows.len());
         self.numbers.clear();
-        self.numbers.extend(rows.iter().map(PackRow::time_ms));
+        self.numbers.extend(rows.iter().map(T::time_ms));
         self.columns.clear();
         put_column(&self.numbers, &mut self.columns);
         T::pack_values(rows, &mut self.numbers, &mut self.columns);

@@ -13,7 +13,8 @@ use super::json::{self, Text, Value};
 use super::record::{COLUMNS_MAX, column_of};
 use super::{NULL_F64, NULL_I64, RecordSink, digits};
 
-const SHAPES_MAX: usize = 4;
+/// As many as customers with and without each of three dates, the optional fields that come and go.
+const SHAPES_MAX: usize = 8;
 const STEPS_MAX: usize = 40;
 
 /// The shapes seen last, the most recent one first.

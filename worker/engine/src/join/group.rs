@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
+use super::sort::{Space, sort};
 use crate::rows::{Reading, StepReading};
 
 /// A row that belongs to a dense id.
@@ -12,6 +13,9 @@ pub trait Row: Copy + Send + Sync {
 
     /// The id.
     fn id(&self) -> u32;
+
+    /// Epoch ms.
+    fn time_ms(&self) -> i64;
 }
 
 impl Row for Reading {
@@ -21,6 +25,11 @@ impl Row for Reading {
     fn id(&self) -> u32 {
         self.user
     }
+
+    #[inline]
+    fn time_ms(&self) -> i64 {
+        self.time_ms
+    }
 }
 
 impl Row for StepReading {
@@ -29,6 +38,11 @@ impl Row for StepReading {
     #[inline]
     fn id(&self) -> u32 {
         self.serial
+    }
+
+    #[inline]
+    fn time_ms(&self) -> i64 {
+        self.time_ms
     }
 }
 
@@ -86,7 +100,7 @@ impl<T: Row> GroupedBuilder<T> {
         self.rows.resize(self.total, T::BLANK);
     }
 
-    /// Sorts the rows of each id by `order`.
+    /// Sorts the rows of each id by `order`, which must begin with the time.
     pub(crate) fn finish(mut self, order: impl Fn(&T, &T) -> Ordering + Sync) -> Grouped<T> {
         self.starts.pop();
         let mut grouped = Grouped { starts: self.starts, rows: self.rows };
@@ -110,10 +124,9 @@ fn sort_groups<T: Row>(
     }
     let base = starts[ids.start] as usize;
     if ids.len() == 1 || rows.len() < ROWS_PER_TASK {
+        let mut space = Space::default();
         for id in ids {
-            let group = &mut rows[starts[id] as usize - base..starts[id + 1] as usize - base];
-            // whole groups often arrive in order, ascending or descending, which these sorts detect
-            group.sort_unstable_by(order);
+            sort(&mut rows[starts[id] as usize - base..starts[id + 1] as usize - base], order, &mut space);
         }
         return;
     }
