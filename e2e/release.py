@@ -47,8 +47,15 @@ class Release:
         if not self.kube.find(f"/api/v1/namespaces/{self.namespace}"):
             return
         self.kube.delete(f"/api/v1/namespaces/{self.namespace}")
-        gone = lambda: self.kube.find(f"/api/v1/namespaces/{self.namespace}") is None  # noqa: E731
-        wait_for(f"namespace {self.namespace} is gone", 90, gone)
+        wait_for(f"namespace {self.namespace} is gone", 90, self.is_gone)
+
+    def is_gone(self):
+        """Whether the namespace is gone; a failure that says what is still in it."""
+        found = self.kube.find(f"/api/v1/namespaces/{self.namespace}")
+        if found is None:
+            return True
+        conditions = found["status"].get("conditions", [])
+        raise Failure("; ".join(condition["message"] for condition in conditions if condition["status"] == "True"))
 
     def make_namespace(self):
         labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}

@@ -41,6 +41,18 @@ def patched(cluster, lake):
         run.expect_committed()
 
 
+def grown(cluster, lake):
+    """A fleet that begins with one worker grows by itself, as there is much to scan. 4 minutes."""
+    with Release(cluster, lake, "grown", workers={"min": 1, "max": 5}) as release:
+        with lake.slow("get", "accelerometer/landing", 250):
+            run = release.run_now()
+            run.expect_event("ScaledUp", "from 1 to 5 workers", seconds=90)
+            say(f"  grown to 5: {', '.join(run.workers(5))}")
+            done, tasks = run.stage(SCAN)
+            expect(done < tasks, "it grows while there is something to do", f"{done} of {tasks} tasks are done")
+        run.expect_committed()
+
+
 def suspended(cluster, lake):
     """The worker Job is suspended in mid-run and resumed: no error, and the run ends well. 5 minutes."""
     with Release(cluster, lake, "suspended") as release:
@@ -76,4 +88,4 @@ def cordoned(cluster, lake):
             cluster.kube.kubectl("uncordon", "n1")
 
 
-CASES = [patched, suspended, cordoned]
+CASES = [patched, grown, suspended, cordoned]
