@@ -1,6 +1,6 @@
 """What cannot work ends in a failure that names the cause; what can work with more memory does."""
 
-from machine import expect, say
+from machine import expect
 from release import Release
 
 
@@ -16,9 +16,9 @@ def wrong_image(cluster, lake):
 
 
 def out_of_memory(cluster, lake):
-    """Workers whose memory limit is too small are killed: the tables are made on larger ones, or a shard is named. 5 minutes."""
+    """Workers whose memory limit is too small for any task are killed: the tables are made on larger ones. 5 minutes."""
     lake.make_landing("large", customers=10000, days=3, objects={})
-    limit = "28Mi"
+    limit = "22Mi"
     workers = {
         "memory": "256MiB",
         "highMemory": "512Mi",
@@ -27,14 +27,9 @@ def out_of_memory(cluster, lake):
     with Release(cluster, lake, "memory", landing="large", workers=workers) as release:
         run = release.run_now()
         run.expect_event("WorkerOutOfMemory", seconds=180)
-        kind, message, _ = run.wait_for_end()
-        say(f"  {kind} {message}")
-        if kind == "Complete":
-            run.expect_committed()
-        else:
-            run.expect_failed()
-            expect_named = run.expect_event("RunFailed", "memory")
-            expect("shard" in expect_named or "task" in expect_named, "the failure names what ran out of memory", expect_named)
+        # Kubernetes takes its time to replace pods that fail again and again
+        run.expect_event("WorkersCreated", "high-memory", seconds=240)
+        run.expect_committed()
 
 
 CASES = [wrong_image, out_of_memory]

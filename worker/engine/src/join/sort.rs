@@ -34,7 +34,6 @@ pub(super) fn sort<T: Row>(rows: &mut [T], order: &impl Fn(&T, &T) -> Ordering, 
     // whole groups often arrive in order, ascending or descending, which this sort detects
     keys.sort_unstable();
     sorted.clear();
-    #[expect(clippy::cast_possible_truncation, reason = "of the key, the lowest bits are wanted")]
     let place = |key: u64| (key & ((1 << PLACE_BITS) - 1)) as usize;
     sorted.extend(keys.iter().map(|&key| rows[place(key)]));
     rows.copy_from_slice(sorted);
