@@ -174,8 +174,8 @@ class Run:
     def resumed(self, coordinator):
         """How many tasks, of all stages, were done when this coordinator began to serve; None before it does."""
         log = self.kube.get_raw(f"{self.release.core}/pods/{coordinator}/log")
-        match = re.search(r'serving workers.*"?done"?[=:](\d+)|"?done"?[=:](\d+).*serving workers', log)
-        return int(match[1] or match[2]) if match else None
+        match = re.search(r'"serving workers".*"done":(\d+)', log)
+        return int(match[1]) if match else None
 
     def ended(self):
         """`Complete` or `Failed` and the message, or None."""

@@ -208,7 +208,7 @@ fn write_text(out: &mut Vec<u8>, text: &str, shape: &Shape, random: &mut Random)
     out.push(b'"');
 }
 
-/// `\uXXXX`, as a surrogate pair where one is needed.
+/// `\u` and four hex digits, as a surrogate pair where one is needed.
 fn write_escape(out: &mut Vec<u8>, letter: char, random: &mut Random) {
     for unit in letter.encode_utf16(&mut [0; 2]) {
         let text = if random.one_in(2) { format!("\\u{unit:04x}") } else { format!("\\u{unit:04X}") };

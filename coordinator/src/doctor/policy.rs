@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use stedi_lake::LandingTable;
-use stedi_store::Lake;
+use stedi_store::absolute;
 
 use self::document::{DocumentError, Right, rights};
 use super::Finding;
@@ -70,7 +70,7 @@ impl FromStr for PolicyFile {
     }
 }
 
-/// The bucket of an `s3://` URI, and the path in it: nothing, or with a `/` behind it.
+/// The bucket of an [absolute] `s3://` URI, and the path in it: nothing, or with a `/` behind it.
 #[derive(Clone, Debug)]
 struct Place {
     bucket: String,
@@ -101,7 +101,7 @@ pub(super) fn examine(args: &DoctorCommand) -> Vec<Finding> {
     let finding = |policy: &PolicyFile| {
         let check = format!("policy of the {}", policy.role.name());
         let Some(scope) = &scope else {
-            return Finding::wrong(check, "the lake is not in S3, or does not open: there is nothing to allow");
+            return Finding::wrong(check, "the lake is not in S3: there is nothing to allow");
         };
         let path = policy.path.display();
         let text = match fs::read_to_string(&policy.path) {
@@ -120,8 +120,7 @@ pub(super) fn examine(args: &DoctorCommand) -> Vec<Finding> {
 }
 
 fn scope(args: &DoctorCommand) -> Option<Scope> {
-    // the name that a lake goes by is not always the one that it was given
-    let place = |uri: &str| Place::of_uri(Lake::open(uri).ok()?.uri());
+    let place = |uri: &str| Place::of_uri(&absolute(uri).ok()?);
     let folders = args.landing.folders();
     let elsewhere = LandingTable::ALL.iter().flat_map(|table| &folders[table]);
     Some(Scope {
