@@ -1,7 +1,10 @@
 """How many workers there are: what the coordinator, people and the node have to say about it."""
 
-from machine import expect, say, wait_for
-from release import SCAN, Release
+import re
+
+from lake import SHARDS
+from machine import Failure, expect, say, wait_for
+from release import JOIN, SCAN, Release
 
 FEW = {"workers": {"min": 2, "max": 6}}
 
@@ -53,6 +56,34 @@ def grown(cluster, lake):
         run.expect_committed()
 
 
+def shrunk(cluster, lake):
+    """A fleet of 5 has one task left, and shrinks by itself to whoever executes that. 5 minutes."""
+    with Release(cluster, lake, "shrunk", workers={"min": 1, "max": 5}) as release:
+        with lake.slow("get", "accelerometer/landing", 250):
+            run = release.run_now()
+            run.workers(5)
+        # what one shard writes takes longer than a fleet must have been too large
+        with lake.slow("put", "part-00001-", 25000):
+            done, tasks = run.wait_until_done(JOIN, SHARDS)
+            say(f"  {done} of {tasks} join tasks are done")
+            event = expect_shrinks(run)
+            left = int(re.search(r"from 5 to (\d) worker", event)[1])
+            names = run.workers(left)
+            say(f"  left: {', '.join(names)}")
+        run.expect_committed()
+
+
+def expect_shrinks(run):
+    try:
+        return run.expect_event("ScaledDown", seconds=60)
+    except Failure:
+        # the highest index may have the task, and then no other can go
+        [last] = [name for name in run.running(run.workers_job) if name.startswith(f"{run.workers_job}-4-")]
+        run.kube.delete(f"{run.release.core}/pods/{last}")
+        say(f"  {last} deleted, so that a lower index has the task")
+        return run.expect_event("ScaledDown", seconds=60)
+
+
 def suspended(cluster, lake):
     """The worker Job is suspended in mid-run and resumed: no error, and the run ends well. 5 minutes."""
     with Release(cluster, lake, "suspended") as release:
@@ -88,4 +119,4 @@ def cordoned(cluster, lake):
             cluster.kube.kubectl("uncordon", "n1")
 
 
-CASES = [patched, grown, suspended, cordoned]
+CASES = [patched, grown, shrunk, suspended, cordoned]

@@ -380,7 +380,7 @@ impl Controller {
         }
     }
 
-    /// Grows a Job at once, and shrinks it when those who are to go hold nothing.
+    /// Grows a Job at once, and shrinks it as far as those who are to go hold nothing.
     fn resize(&mut self, job: &JobView, name: &str, wanted: u32, now_ms: u64, need: &Need, steps: &mut Vec<Step>) {
         let target = match job.pool {
             Pool::Standard => self.target(job, now_ms, need),
@@ -393,26 +393,42 @@ impl Controller {
             }
             return;
         };
-        let say = Happening::Scaled { job: name.to_owned(), from: job.parallelism, to: change.size, why: change.why };
         let by_person = matches!(change.why, Why::Person { .. });
         let rested = self.memory_of(job.pool).scaled_ms.is_none_or(|at| now_ms.saturating_sub(at) >= SCALE_INTERVAL_MS);
         if !by_person && !rested {
             return;
         }
-        if !by_person && change.size < job.parallelism {
-            let leaving = |pod: &&PodView| pod.pool == job.pool && pod.index >= change.size;
-            let leaving: BTreeSet<String> = self.pods.values().filter(leaving).map(|pod| pod.name.clone()).collect();
-            let busy = need.pods.iter().any(|load| load.running > 0 && leaving.contains(&load.pod));
-            let told = self.retired.is_superset(&leaving);
-            self.retire(leaving, steps);
-            // what was granted before they were retired is not in `need` yet
-            if busy || !told {
+        let mut size = change.size;
+        if !by_person && size < job.parallelism {
+            size = size.max(self.size_without_the_idle(job.pool, size, need, steps));
+            if size >= job.parallelism {
                 return;
             }
         }
         self.memory_of(job.pool).scaled_ms = Some(now_ms);
+        let say = Happening::Scaled { job: name.to_owned(), from: job.parallelism, to: size, why: change.why };
         let version = job.version.clone();
-        steps.push(Step::Scale { pool: job.pool, version, size: change.size, fixed: change.fixed, say });
+        steps.push(Step::Scale { pool: job.pool, version, size, fixed: change.fixed, say });
+    }
+
+    /// Retires who is beyond `size`, and says how small the Job may be now. It gives up its highest indexes only, so who
+    /// still works keeps all below, but not those above.
+    fn size_without_the_idle(&mut self, pool: Pool, size: u32, need: &Need, steps: &mut Vec<Step>) -> u32 {
+        let leaving: BTreeMap<String, u32> = self
+            .pods
+            .values()
+            .filter(|pod| pod.pool == pool && pod.index >= size)
+            .map(|pod| (pod.name.clone(), pod.index))
+            .collect();
+        let names: BTreeSet<String> = leaving.keys().cloned().collect();
+        let told = self.retired.is_superset(&names);
+        self.retire(names, steps);
+        if !told {
+            // what was granted before they were retired is not in `need` yet
+            return u32::MAX;
+        }
+        let busy = need.pods.iter().filter(|load| load.running > 0).filter_map(|load| leaving.get(&load.pod));
+        busy.max().map_or(size, |index| index + 1)
     }
 
     /// How many workers the run would like to have.

@@ -118,6 +118,23 @@ fn a_fleet_shrinks_late_and_takes_nobody_who_works() {
 }
 
 #[test]
+fn who_works_keeps_the_indexes_below_and_not_those_above() {
+    let mut controller = at_work(8);
+    let mut need = need(1, 8, 0);
+    // the last task is with index 5
+    need.pods[5].running = 1;
+    controller.decide(10_000, &need);
+    assert_eq!(scales(&controller.decide(40_000, &need)), [], "first they are retired");
+    assert_eq!(scales(&controller.decide(42_000, &need)), [(6, None)]);
+    controller.see(Seen::Job(job(6)));
+    assert_eq!(scales(&controller.decide(44_000, &need)), []);
+    need.pods[5].running = 0;
+    need.pods[0].running = 1;
+    assert_eq!(scales(&controller.decide(50_000, &need)), [], "others are retired");
+    assert_eq!(scales(&controller.decide(52_000, &need)), [(2, None)]);
+}
+
+#[test]
 fn who_was_to_go_stays_when_there_is_work_again() {
     let mut controller = at_work(8);
     controller.decide(10_000, &need(4, 8, 1));
