@@ -106,6 +106,11 @@ impl Bucket {
         assert_eq!(self.server.unfinished_uploads(), [] as [String; 0], "{what}");
     }
 
+    /// Uploads that were begun and not completed.
+    pub(crate) fn unfinished_uploads(&self) -> usize {
+        self.server.unfinished_uploads().len()
+    }
+
     /// Fails if readers see something.
     pub(crate) fn assert_nothing_visible(&self, what: &str) {
         assert!(self.commits().is_empty(), "{what}: visible before the commit");

@@ -4,12 +4,14 @@
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Output;
+use std::time::Duration;
 
+use rustix::process::Signal;
 use stedi_sim_s3::{Effect, Request};
 
 use crate::Quiet;
 use crate::cluster::{Process, send_home};
-use crate::scene::{assert_code, stderr};
+use crate::scene::{Scene, assert_code, stderr};
 
 /// SIGKILL.
 const KILLED: Option<i32> = Some(9);
@@ -30,6 +32,50 @@ fn a_store_in_a_storm_gets_the_tables_of_a_quiet_run() {
         assert!(bucket.faults().hits() > 10, "seed {seed}: only {} requests went wrong", bucket.faults().hits());
         bucket.check(&quiet.expected, &format!("seed {seed}"));
     }
+}
+
+#[test]
+fn parts_of_several_pieces_come_through_a_storm_and_the_death_of_their_writer() {
+    let landing = Scene::empty();
+    land_incompressible(&landing, 400_000);
+    let options = ["--compression", "none"];
+    let quiet = Quiet::of(landing, &options);
+    for seed in 30..32 {
+        let bucket = quiet.in_bucket();
+        let cluster = bucket.cluster();
+        let coordinator = cluster.coordinator(&options);
+        // no upload is completed before its writer is dead
+        bucket.faults().add(Request::Complete, "", u64::MAX, Effect::SlowDown);
+        let writer = cluster.worker();
+        while bucket.faults().seen(&[Request::Part]) == 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        writer.signal(Signal::KILL);
+        assert_killed(&writer.output(), "the writer of a large part");
+        assert!(bucket.unfinished_uploads() > 0, "seed {seed}: killed in the midst of an upload");
+        bucket.assert_nothing_visible("an unfinished upload");
+        bucket.faults().clear();
+        bucket.faults().storm(seed);
+        let pieces = bucket.faults().seen(&[Request::Part]);
+        let others = vec![cluster.worker(), cluster.worker()];
+        assert_code(&coordinator.output(), 0);
+        send_home(others);
+        let pieces = bucket.faults().seen(&[Request::Part]) - pieces;
+        assert!(pieces > 1, "seed {seed}: only {pieces} pieces of the part in use");
+        bucket.check(&quiet.expected, &format!("seed {seed}"));
+    }
+}
+
+/// Lands readings of one customer that no encoding makes small, so that a part of them is uploaded in pieces.
+fn land_incompressible(scene: &Scene, readings: u32) {
+    scene.land(0..2);
+    let mut text = String::new();
+    for t in 0..readings {
+        // digits enough that no two readings share a value, and none is a short decimal
+        let [x, y, z] = [1.0, 2.0, 3.0].map(|axis: f64| (f64::from(t) * axis + 0.5).sqrt().sin());
+        text += &format!("{{\"user\":\"c1@example.com\",\"timestamp\":{t},\"x\":{x},\"y\":{y},\"z\":{z}}}\n");
+    }
+    scene.write("accelerometer/landing/2022/many.json", &text);
 }
 
 #[test]

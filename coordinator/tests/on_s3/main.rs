@@ -26,10 +26,13 @@ struct Quiet {
 
 impl Quiet {
     fn new() -> Self {
+        Self::of(Scene::with_landing(12), &[])
+    }
+
+    fn of(landing: Scene, options: &[&str]) -> Self {
         cluster::build();
-        let landing = Scene::with_landing(12);
         let run = landing.fork();
-        assert_code(&run.run(&["--shards", "3"]), 0);
+        assert_code(&run.run(&[&["--shards", "3"], options].concat()), 0);
         Self { expected: run.published().expect("a quiet run commits"), landing }
     }
 
