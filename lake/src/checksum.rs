@@ -1,4 +1,5 @@
-//! Sealed bytes: objects that workers exchange end in a checksum, so that damage is found whatever the store promises.
+//! Sealed bytes: objects that workers exchange end in a checksum, so that damage is found whatever the store promises. Of
+//! what is in scratch, the process that wrote it keeps the checksum.
 //!
 //! The seal is xxHash64 of the bytes before it, little endian. Its seed tells apart what must not be taken for each other.
 
@@ -7,16 +8,21 @@ use twox_hash::XxHash64;
 /// Length of a seal.
 pub const SEAL_BYTES: usize = 8;
 
+/// What a seal holds: xxHash64 of `bytes`.
+pub fn hash(bytes: &[u8], seed: u64) -> u64 {
+    XxHash64::oneshot(seed, bytes)
+}
+
 /// Puts a seal behind `bytes`.
 pub fn seal(bytes: &mut Vec<u8>, seed: u64) {
-    let hash = XxHash64::oneshot(seed, bytes);
+    let hash = hash(bytes, seed);
     bytes.extend_from_slice(&hash.to_le_bytes());
 }
 
 /// The bytes before the seal, `None` if they are not those that were sealed with `seed`.
 pub fn unseal(sealed: &[u8], seed: u64) -> Option<&[u8]> {
-    let (bytes, hash) = sealed.split_last_chunk::<SEAL_BYTES>()?;
-    (XxHash64::oneshot(seed, bytes) == u64::from_le_bytes(*hash)).then_some(bytes)
+    let (bytes, sealed_hash) = sealed.split_last_chunk::<SEAL_BYTES>()?;
+    (hash(bytes, seed) == u64::from_le_bytes(*sealed_hash)).then_some(bytes)
 }
 
 #[cfg(test)]

@@ -7,6 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use stedi_lake::checksum;
+
+/// Seed of the hashes of segments.
+const SEED: u64 = 0;
+
 /// Space that a spill leaves free for others.
 const FREE_BYTES_MIN: u64 = 64 << 20;
 
@@ -49,6 +54,8 @@ pub struct Scratch {
 pub struct Segment {
     start: u64,
     bytes: u64,
+    /// Of what was written: damage may look like rows.
+    hash: u64,
 }
 
 impl Scratch {
@@ -82,7 +89,7 @@ impl Scratch {
         }
         let start = self.end.fetch_add(wanted, Ordering::Relaxed);
         match self.file()?.write_all_at(bytes, start) {
-            Ok(()) => Ok(Segment { start, bytes: wanted }),
+            Ok(()) => Ok(Segment { start, bytes: wanted, hash: checksum::hash(bytes, SEED) }),
             Err(error) if error.kind() == io::ErrorKind::StorageFull => Err(self.full(0, wanted)),
             Err(error) => Err(self.failed(error)),
         }
@@ -91,14 +98,18 @@ impl Scratch {
     /// Reads a segment into `bytes`, in place of what is there.
     ///
     /// # Errors
-    /// If the scratch file cannot be read.
+    /// If the scratch file cannot be read, or has other bytes there than were written.
     ///
     /// # Panics
     /// If nothing was written: segments come from [`Self::write`].
     pub fn read(&self, segment: Segment, bytes: &mut Vec<u8>) -> Result<(), ScratchError> {
         let file = self.file.get().expect("a segment was written to the file");
         bytes.resize(usize::try_from(segment.bytes).unwrap_or(usize::MAX), 0);
-        file.read_exact_at(bytes, segment.start).map_err(|error| self.failed(error))
+        file.read_exact_at(bytes, segment.start).map_err(|error| self.failed(error))?;
+        if checksum::hash(bytes, SEED) != segment.hash {
+            return Err(self.failed(io::Error::new(io::ErrorKind::InvalidData, "what was written came back different")));
+        }
+        Ok(())
     }
 
     /// An error of this scratch folder.
@@ -141,6 +152,20 @@ mod tests {
             assert_eq!(back, vec![i; usize::from(i) * 100]);
         }
         assert_eq!(std::fs::read_dir(dir.path()).expect("readable").count(), 0);
+    }
+
+    #[test]
+    fn damage_is_an_error() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let scratch = Scratch::new(dir.path());
+        let first = scratch.write(b"some rows").expect("space");
+        let second = scratch.write(b"others").expect("space");
+        let file = scratch.file.get().expect("written to");
+        file.write_all_at(b"S", second.start).expect("the file is there");
+        let mut back = Vec::new();
+        scratch.read(first, &mut back).expect("whole");
+        let error = scratch.read(second, &mut back).expect_err("damaged");
+        assert!(error.to_string().contains("--scratch"), "{error}");
     }
 
     #[test]
