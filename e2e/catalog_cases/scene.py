@@ -39,6 +39,8 @@ class Scene:
         clean |= self.server.environment() | (environment or {})
         if glue:
             clean["AWS_ENDPOINT_URL_GLUE"] = glue.endpoint
+        # None: a variable that is not to be there
+        clean = {name: value for name, value in clean.items() if value is not None}
         return [self.binaries / program, args[0], "--lake", lake or self.lake, *args[1:]], clean
 
     def stedi(self, *args, **options):

@@ -24,7 +24,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGIO
 
 
 class Server:
-    """ministack on a free port of 127.0.0.1, with S3, Glue and Athena."""
+    """ministack on a free port of 127.0.0.1, with S3, Glue, Athena, and what gives keys."""
 
     def __enter__(self):
         with socket.socket() as free:
@@ -39,7 +39,7 @@ class Server:
             **os.environ,
             "GATEWAY_HOST": "127.0.0.1",
             "GATEWAY_PORT": str(self.port),
-            "SERVICES": "s3,glue,athena,sts",
+            "SERVICES": "s3,glue,athena,sts,iam",
             "S3_DATA_DIR": str(self.folder / "s3"),
             "TMPDIR": str(self.folder),
         }

@@ -38,6 +38,8 @@ pub enum S3Reason {
     NoCredentials,
     /// The credentials have expired.
     ExpiredCredentials,
+    /// What gives the credentials, such as STS, failed. The request was not performed.
+    FailedCredentials,
     /// The store does not know the credentials.
     WrongCredentials,
     /// The clocks differ too much.
@@ -112,9 +114,11 @@ impl S3Error {
         match self.reason {
             S3Reason::NoSuchKey => ErrorClass::NotFound,
             S3Reason::Throttled => ErrorClass::Throttled,
-            S3Reason::Unreachable | S3Reason::Ambiguous | S3Reason::Conflict | S3Reason::Damaged => {
-                ErrorClass::TransientIo
-            }
+            S3Reason::FailedCredentials
+            | S3Reason::Unreachable
+            | S3Reason::Ambiguous
+            | S3Reason::Conflict
+            | S3Reason::Damaged => ErrorClass::TransientIo,
             _ => ErrorClass::Permanent,
         }
     }
@@ -154,6 +158,11 @@ impl fmt::Display for S3Error {
             S3Reason::ExpiredCredentials => {
                 write!(f, "the AWS credentials have expired: renew them and run again ({detail})")
             }
+            S3Reason::FailedCredentials => write!(
+                f,
+                "AWS credentials cannot be had: check the role, the profile's process or the token file that gives them, \
+                 and whether STS can be reached ({detail})"
+            ),
             S3Reason::WrongCredentials => write!(
                 f,
                 "the store refuses the AWS credentials: check AWS_PROFILE, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY \
@@ -252,8 +261,8 @@ fn of_configuration(error: &(dyn StdError + 'static)) -> S3Reason {
         Some(CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_)) => {
             S3Reason::NoCredentials
         }
-        // a provider that failed or was too slow, such as STS: the next attempt may do better
-        Some(_) => S3Reason::Unreachable,
+        // or was too slow: the next attempt may do better
+        Some(_) => S3Reason::FailedCredentials,
         None => S3Reason::Refused,
     }
 }

@@ -97,7 +97,7 @@ impl S3Store {
                         _ => {}
                     }
                 }
-                S3Reason::Throttled | S3Reason::Conflict | S3Reason::Unreachable => {}
+                S3Reason::Throttled | S3Reason::Conflict | S3Reason::FailedCredentials | S3Reason::Unreachable => {}
                 _ => return Err(error.into_store(path)),
             }
             failures += 1;

@@ -1,0 +1,97 @@
+"""Keys are found where AWS's own tools find them. The server takes any keys, but none are not enough."""
+
+import base64
+import contextlib
+import http.server
+import json
+import threading
+
+from .scene import Scene, has
+
+KEYS = {"AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": "made-up"}
+NONE = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "AWS_CONFIG_FILE": "/dev/null"}
+NONE |= {"AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
+TOKEN = "of-a-pod"
+
+
+def reads(scene, environment):
+    """A command that asks for landing, which is there, and for a commit, which is not."""
+    found = scene.json("plan", environment=NONE | environment)
+    assert found["landing"]["customer_landing"]["objects"] > 0, found
+
+
+def no_keys_are_told_so(server, binaries):
+    done = Scene(server, binaries).code(1, "plan", environment=NONE)
+    has(done.stderr, "credentials")
+
+
+def keys_of_a_profile(server, binaries):
+    scene = Scene(server, binaries)
+    path = server.folder / "credentials"
+    names = {"aws_access_key_id": KEYS["AccessKeyId"], "aws_secret_access_key": KEYS["SecretAccessKey"]}
+    path.write_text("[team]\n" + "".join(f"{name} = {value}\n" for name, value in names.items()))
+    reads(scene, {"AWS_SHARED_CREDENTIALS_FILE": str(path), "AWS_PROFILE": "team"})
+
+
+def keys_of_a_process(server, binaries):
+    scene = Scene(server, binaries)
+    answer, path = server.folder / "answer.json", server.folder / "config"
+    answer.write_text(json.dumps({"Version": 1, **KEYS}))
+    path.write_text(f"[default]\ncredential_process = /bin/cat {answer}\n")
+    reads(scene, {"AWS_CONFIG_FILE": str(path)})
+
+
+def keys_of_a_web_identity(server, binaries):
+    """As the service account of a pod has them on EKS (IRSA)."""
+    scene = Scene(server, binaries)
+    issuer = "oidc.eks.us-east-1.amazonaws.com/id/EXAMPLE"
+    provider = f"arn:aws:iam::000000000000:oidc-provider/{issuer}"
+    trust = {"Effect": "Allow", "Principal": {"Federated": provider}, "Action": "sts:AssumeRoleWithWebIdentity"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    role = server.client("iam").create_role(RoleName="worker", AssumeRolePolicyDocument=policy)["Role"]["Arn"]
+    token = server.folder / "token"
+    claims = {"iss": f"https://{issuer}", "sub": "system:serviceaccount:a:b", "aud": "sts.amazonaws.com"}
+    token.write_text(web_token(claims))
+    variables = {"AWS_ROLE_ARN": role, "AWS_WEB_IDENTITY_TOKEN_FILE": str(token)}
+    reads(scene, variables)
+    token.unlink()
+    has(scene.code(1, "plan", environment=NONE | variables).stderr, "credentials cannot be had", "token file")
+
+
+def web_token(claims):
+    parts = ({"alg": "RS256"}, claims, {"no": "signature"})
+    return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts)
+
+
+def keys_of_a_container(server, binaries):
+    """As EKS Pod Identity and ECS give them."""
+    scene = Scene(server, binaries)
+    path = server.folder / "pod-token"
+    path.write_text(TOKEN)
+    with agent() as address:
+        variables = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://{address}/v1/credentials"}
+        reads(scene, variables | {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(path)})
+
+
+@contextlib.contextmanager
+def agent():
+    """The agent that containers ask for keys; yields its address."""
+
+    class Agent(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            known = self.headers["Authorization"] == TOKEN
+            answer = {**KEYS, "Token": "session", "Expiration": "2099-01-01T00:00:00Z"} if known else {}
+            self.send_response(200 if known else 403)
+            self.end_headers()
+            self.wfile.write(json.dumps(answer).encode())
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Agent) as listener:
+        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{listener.server_port}"
+        listener.shutdown()
+
+
+CASES = [no_keys_are_told_so, keys_of_a_profile, keys_of_a_process, keys_of_a_web_identity, keys_of_a_container]
