@@ -16,7 +16,7 @@ def wrong_image(cluster, lake):
 
 
 def out_of_memory(cluster, lake):
-    """Workers whose memory limit is too small for any task are killed: the tables are made on larger ones. 5 minutes."""
+    """Workers whose memory limit is too small for any task are killed: the tables are made on larger ones. 3 minutes."""
     lake.make_landing("large", customers=10000, days=3, objects={})
     limit = "22Mi"
     workers = {
@@ -26,10 +26,9 @@ def out_of_memory(cluster, lake):
     }
     with Release(cluster, lake, "memory", landing="large", workers=workers) as release:
         run = release.run_now()
-        run.expect_event("WorkerOutOfMemory", seconds=180)
-        # Kubernetes takes its time to replace pods that fail again and again
-        run.expect_event("WorkersCreated", "high-memory", seconds=240)
-        run.expect_committed()
+        run.expect_event("WorkerOutOfMemory", seconds=60)
+        run.expect_event("WorkersCreated", "high-memory", seconds=60)
+        run.expect_committed(seconds=120)
 
 
 CASES = [wrong_image, out_of_memory]

@@ -112,7 +112,7 @@ impl Fleet {
     /// The same with a cluster that is connected.
     ///
     /// # Errors
-    /// If the coordinator's Job is not there, or the API server does not say.
+    /// If the coordinator's Job is not there, the API server does not say, or the template is not good for all workers.
     pub async fn new(cluster: Cluster, settings: FleetSettings, metrics: FleetMetrics) -> Result<Self, FleetError> {
         let name = settings.job_name.clone().ok_or(FleetError::Missing { name: "STEDI_JOB_NAME" })?;
         if settings.advertise.is_none() {
@@ -125,9 +125,13 @@ impl Fleet {
         })?;
         // what cannot be seen cannot be looked after: better said now than after a run without workers
         patiently(|| cluster.worker_pods(&name)).await?;
-        let uid = job.metadata.uid.clone().unwrap_or_default();
+        let owner = Owner { name, uid: job.metadata.uid.clone().unwrap_or_default() };
+        // what cannot be made should not be found out when it is needed, in the midst of a run
+        for pool in Pool::ALL {
+            worker_job(&settings, pool, &owner, "", settings.workers_min)?;
+        }
         let teller = Teller::start(cluster.client().clone(), job.object_ref(&()), &settings.pod_name);
-        Ok(Self { cluster, settings, owner: Owner { name, uid }, teller, metrics })
+        Ok(Self { cluster, settings, owner, teller, metrics })
     }
 
     /// Deletes what earlier coordinators have left behind. That some of it cannot be deleted now is no reason to stop.

@@ -54,7 +54,7 @@ pub struct Lease {
 }
 
 /// What a worker can take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Capacity {
     /// Tasks that it runs at once; 0 counts as 1.
     pub slots: u32,

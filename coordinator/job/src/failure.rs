@@ -56,6 +56,11 @@ pub enum MemoryNeed {
 }
 
 impl MemoryNeed {
+    /// What a task with this need had on a worker of so many slots: with one slot every task is alone.
+    pub fn of(self, slots: u32) -> Self {
+        if slots <= 1 { self.max(Self::Alone) } else { self }
+    }
+
     /// What to try when this was not enough.
     pub fn more(self) -> Option<Self> {
         match self {

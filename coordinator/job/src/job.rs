@@ -15,7 +15,7 @@ use stedi_lake::LandingTable;
 use crate::clock::Clock;
 use crate::config::JobConfig;
 use crate::error::{JobError, WorkerLoss};
-use crate::event::{Action, DismissReason, EndReason, Epoch, Event, Lease, WorkerId};
+use crate::event::{Action, Capacity, DismissReason, EndReason, Epoch, Event, Lease, WorkerId};
 use crate::failure::MemoryNeed;
 use crate::fleet_size::WorkLeft;
 use crate::histogram::Histogram;
@@ -24,6 +24,7 @@ use crate::progress::{CommitInput, Effort, Progress};
 use crate::saver::{Saver, Write};
 use crate::task::{AttemptId, FailureClass, RejectCount, Stage, TaskId};
 use crate::tasks::Tasks;
+use crate::too_small::TooSmall;
 use crate::workers::Workers;
 
 mod grants;
@@ -46,6 +47,8 @@ enum Phase {
 #[derive(Clone, Copy, Debug)]
 struct Held {
     worker: WorkerId,
+    /// What the worker can take; it may be gone when that matters.
+    capacity: Capacity,
     granted_ms: u64,
     /// When the worker last said that it has it; when it was granted, before that.
     listed_ms: u64,
@@ -67,6 +70,7 @@ pub struct Job {
     /// How long the attempts that this epoch accepted took, in the stage that is going on.
     times_ms: Histogram,
     losses: VecDeque<WorkerLoss>,
+    too_small: TooSmall,
     /// Since when there is no worker.
     alone_since_ms: Option<u64>,
     stopping: bool,
@@ -93,6 +97,7 @@ impl Job {
             saver: Saver::new(epoch),
             times_ms: Histogram::default(),
             losses: VecDeque::new(),
+            too_small: TooSmall::default(),
             alone_since_ms: Some(0),
             stopping: false,
         };
@@ -125,6 +130,7 @@ impl Job {
         match event {
             Event::WorkerRegistered { worker, name, capacity } => {
                 self.workers.register(worker, name, capacity, self.clock.now_ms());
+                self.too_small.crew(self.workers.usual());
                 self.alone_since_ms = None;
                 Ok(())
             }

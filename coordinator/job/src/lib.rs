@@ -16,6 +16,7 @@ pub mod report;
 mod saver;
 pub mod task;
 mod tasks;
+mod too_small;
 pub mod user_set;
 mod workers;
 

@@ -28,7 +28,7 @@ pub(crate) struct Task {
     pub(crate) granted: u16,
 }
 
-/// All tasks of a stage. No operation looks at all of them.
+/// All tasks of a stage. No operation but [`Tasks::need_most`] looks at all of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tasks {
     tasks: Vec<Task>,
@@ -117,6 +117,14 @@ impl Tasks {
     /// How many of those there are.
     pub(crate) fn largest(&self) -> usize {
         self.largest.iter().filter(|&&index| self.tasks[index as usize].place == Place::Waiting).count()
+    }
+
+    /// All that wait need more memory than the usual workers have. Looks at each of them, once in a stage.
+    pub(crate) fn need_most(&mut self) {
+        for task in self.tasks.iter_mut().filter(|task| task.place == Place::Waiting) {
+            task.memory = MemoryNeed::Largest;
+        }
+        self.largest.extend(self.heavy.drain(..).chain(self.ready.drain(..)));
     }
 
     /// A task that was taken, or is running, gets one more attempt: its number within the epoch.

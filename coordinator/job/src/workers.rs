@@ -101,6 +101,11 @@ impl Workers {
         self.workers.len()
     }
 
+    /// How many there are that are not for tasks only that need more memory.
+    pub(crate) fn usual(&self) -> usize {
+        self.workers.values().filter(|worker| !worker.capacity.high_memory).count()
+    }
+
     /// All of them, and how many tasks each runs.
     pub(crate) fn loads(&self) -> impl ExactSizeIterator<Item = (WorkerId, usize)> + '_ {
         self.workers.iter().map(|(id, worker)| (*id, worker.running.len()))

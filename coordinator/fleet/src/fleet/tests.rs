@@ -317,6 +317,14 @@ async fn a_coordinator_without_its_job_says_so() {
 }
 
 #[tokio::test]
+async fn workers_that_cannot_be_made_are_known_before_they_are_needed() {
+    let (cluster, _) = server(quiet);
+    let wrong = FleetSettings { high_memory: Some("much".to_owned()), ..settings() };
+    let error = Fleet::new(cluster, wrong, FleetMetrics::default()).await.expect_err("no quantity").to_string();
+    assert!(error.contains("much") && error.contains("STEDI_HIGH_MEMORY"), "{error}");
+}
+
+#[tokio::test]
 async fn pods_with_more_memory_are_known_by_their_name() {
     let (cluster, _) = server(quiet);
     let fleet = fleet(cluster).await;

@@ -1,9 +1,9 @@
 //! What becomes of leases: done, failed, given up, lost.
 
-use super::{Job, LOSSES_KEPT, Phase};
+use super::{Held, Job, LOSSES_KEPT, Phase};
 use crate::error::{JobError, WorkerLoss};
 use crate::event::{Action, DismissReason, Lease, RevokeReason, WorkerId};
-use crate::failure::{Counts, Remedy, remedy};
+use crate::failure::{Counts, MemoryNeed, Remedy, remedy};
 use crate::progress::TaskRecord;
 use crate::task::{AttemptId, FailureClass, Stage, TaskCost, TaskId, TaskOutput};
 
@@ -74,8 +74,11 @@ impl Job {
         if let Err(mismatch) = self.progress.check(task, &output) {
             return self.fail(lease.attempt, FailureClass::Panic, &mismatch.to_string());
         }
-        if let Some(granted_ms) = self.give_up(lease.attempt) {
-            self.times_ms.add(self.clock.now_ms() - granted_ms);
+        if let Some(held) = self.give_up(lease.attempt) {
+            self.times_ms.add(self.clock.now_ms() - held.granted_ms);
+            if !held.capacity.high_memory {
+                self.too_small.enough();
+            }
         }
         let mut record = TaskRecord { attempt: lease.attempt, output, cost };
         self.progress.accept(&mut record);
@@ -103,12 +106,12 @@ impl Job {
         self.held.range(all).map(|(attempt, held)| (*attempt, held.worker)).collect()
     }
 
-    /// Ends a lease; when it was granted, if it was held.
-    fn give_up(&mut self, attempt: AttemptId) -> Option<u64> {
+    /// Ends a lease; what it was, if it was held.
+    fn give_up(&mut self, attempt: AttemptId) -> Option<Held> {
         let held = self.held.remove(&attempt)?;
         self.workers.stop(held.worker, attempt);
         self.tasks.stop(attempt.task.index);
-        Some(held.granted_ms)
+        Some(held)
     }
 
     pub(super) fn task_failed(
@@ -127,9 +130,8 @@ impl Job {
 
     /// A held lease has failed: whether and how its task is tried again. Nothing, if it is not held.
     pub(super) fn fail(&mut self, attempt: AttemptId, class: FailureClass, message: &str) -> Result<(), JobError> {
-        let Some(held) = self.held.get(&attempt) else { return Ok(()) };
+        let Some(&held) = self.held.get(&attempt) else { return Ok(()) };
         let worker = self.workers.get(held.worker);
-        let memory_bytes = worker.map_or(0, |worker| worker.capacity.memory_bytes);
         let worker = worker.map_or_else(|| held.worker.to_string(), |worker| worker.name.clone());
         let task = attempt.task;
         self.give_up(attempt);
@@ -157,17 +159,22 @@ impl Job {
                     return Err(JobError::Attempts { task, failures, class, message: message.to_owned() });
                 }
             }
-            Counts::Memory => match state.memory.more() {
+            Counts::Memory => match state.memory.of(held.capacity.slots).more() {
                 Some(more) => state.memory = more,
                 None => {
                     let shard = (task.stage == Stage::Join && task.index < self.plan.shards()).then_some(task.index);
+                    let memory_bytes = held.capacity.memory_bytes;
                     return Err(JobError::OutOfMemory { task, shard, memory_bytes });
                 }
             },
         }
+        let struck = counts == Counts::Memory && state.memory == MemoryNeed::Largest && self.config.high_memory;
         let now_ms = self.clock.now_ms();
         let due_ms = if backoff { now_ms + self.config.backoff(failures) } else { now_ms };
         self.tasks.requeue(task.index, now_ms, due_ms);
+        if struck && self.too_small.strike() {
+            self.tasks.need_most();
+        }
         Ok(())
     }
 

@@ -36,6 +36,7 @@ impl Job {
         }
         self.tasks = Tasks::new(count, order, self.config.high_memory);
         self.times_ms = Histogram::default();
+        self.too_small.next_stage(self.workers.usual());
         self.phase = Phase::Tasks(stage);
     }
 

@@ -30,6 +30,10 @@ pub(crate) struct Faults {
     pub(crate) clock_jumps: u64,
     /// Runs out of memory unless it is alone, or in so much memory.
     pub(crate) hog: Option<(TaskId, u64)>,
+    /// All tasks of a stage do, or need so much.
+    pub(crate) hogs: Option<(Stage, u64)>,
+    /// Workers with more memory come when tasks need them.
+    pub(crate) high_memory: bool,
     /// Takes its worker with it, always.
     pub(crate) poison: Option<TaskId>,
     /// Cannot be done.
@@ -76,6 +80,10 @@ impl Faults {
             let needs = [0, 3, 1 << 40][rng.below(3) as usize];
             faults.hog = some_task(rng, plan).map(|task| (task, needs));
         }
+        if rng.chance(100) {
+            faults.hogs = Some((Stage::ALL[rng.below(4) as usize], [0, 3, 1 << 40][rng.below(3) as usize]));
+        }
+        faults.high_memory = rng.chance(300);
         if rng.chance(20) {
             faults.poison = some_task(rng, plan);
         }
@@ -88,6 +96,13 @@ impl Faults {
         faults
     }
 
+    /// How much memory a task needs, alone, if that matters.
+    pub(crate) fn needs(&self, task: TaskId) -> Option<u64> {
+        let hog = self.hog.filter(|(hog, _)| *hog == task).map(|(_, needs)| needs);
+        let hogs = self.hogs.filter(|(stage, _)| *stage == task.stage).map(|(_, needs)| needs);
+        hog.max(hogs)
+    }
+
     /// Whether the run may end like this.
     pub(crate) fn explain(&self, error: &JobError) -> bool {
         match error {
@@ -96,7 +111,7 @@ impl Faults {
             JobError::OutOfMemory { task, memory_bytes, .. } => {
                 // while messages overtake each other, a worker may have more to do than the coordinator knows
                 let fits = |needs| needs <= *memory_bytes && self.message_slow == 0;
-                self.hog.is_some_and(|(hog, needs)| hog == *task && !fits(needs))
+                self.needs(*task).is_some_and(|needs| !fits(needs))
             }
             JobError::Losses { task, .. } => self.poison == Some(*task),
             // a worker may hang whose registration was lost, and be the only one

@@ -22,9 +22,18 @@ pub(crate) struct Machine {
 }
 
 impl World {
-    pub(crate) fn new_machine(&mut self) {
-        let capacity =
-            Capacity { slots: self.rng.between(0, 3) as u32, memory_bytes: self.rng.between(1, 4), high_memory: false };
+    /// As a fleet does: while tasks need a machine with more memory, there is one.
+    pub(crate) fn tend_high_memory(&mut self, coordinator: usize) {
+        let works = |machine: &Machine| machine.capacity.high_memory && machine.alive && !machine.hung;
+        let wanted = self.coordinators[coordinator].job.high_memory_tasks() > 0;
+        if wanted && !self.machines.iter().any(works) {
+            self.new_machine(true);
+        }
+    }
+
+    pub(crate) fn new_machine(&mut self, high_memory: bool) {
+        let memory_bytes = self.rng.between(1, 4) + if high_memory { 4 } else { 0 };
+        let capacity = Capacity { slots: self.rng.between(0, 3) as u32, memory_bytes, high_memory };
         self.machines.push(Machine {
             connection: None,
             alive: true,
@@ -192,7 +201,7 @@ impl World {
         if self.faults.broken == Some(task) {
             return Some([FailureClass::BadInput, FailureClass::Permanent][self.rng.below(2) as usize]);
         }
-        if self.faults.hog.is_some_and(|(hog, needs)| hog == task && (!alone || memory_bytes < needs)) {
+        if self.faults.needs(task).is_some_and(|needs| !alone || memory_bytes < needs) {
             return Some(FailureClass::OutOfMemory);
         }
         let classes = [

@@ -88,7 +88,7 @@ pub(crate) struct Outcome {
     pub(crate) speculative: u64,
 }
 
-fn config() -> JobConfig {
+fn config(high_memory: bool) -> JobConfig {
     JobConfig {
         worker_timeout_ms: 3_000,
         lease_grace_ms: 2_000,
@@ -105,7 +105,7 @@ fn config() -> JobConfig {
         write_timeout_ms: 1_500,
         write_failures_max: 12,
         bad_records: BadRecordLimit::Fraction(0.0),
-        high_memory: false,
+        high_memory,
     }
 }
 
@@ -177,6 +177,7 @@ impl World {
             Item::Tick(coordinator) => {
                 if self.coordinators[coordinator].alive {
                     self.tell(coordinator, Event::Tick);
+                    self.tend_high_memory(coordinator);
                     let stall_ms = if self.bad_luck(self.faults.clock_jumps / 4) { 8_000 } else { 0 };
                     self.after(TICK_MS + stall_ms, Item::Tick(coordinator));
                 }
@@ -188,7 +189,7 @@ impl World {
             Item::Reconnect(machine) => self.connect(machine),
             Item::LostCoordinator(machine, coordinator) => self.lost_coordinator(machine, coordinator),
             Item::Kill(machine) => self.kill(machine),
-            Item::NewMachine => self.new_machine(),
+            Item::NewMachine => self.new_machine(false),
             Item::Write(coordinator, write, answer) => self.write(coordinator, &write, answer),
             Item::NewCoordinator => self.new_coordinator(),
             Item::Disaster => self.disaster(),
@@ -332,7 +333,7 @@ impl World {
             progress.add(record.clone()).expect("progress of this plan");
         }
         let clock_ms = self.now_ms + self.clock_error_ms;
-        let job = Job::new(config(), Arc::clone(&self.plan), progress, epoch, clock_ms);
+        let job = Job::new(config(self.faults.high_memory), Arc::clone(&self.plan), progress, epoch, clock_ms);
         for older in 0..self.coordinators.len() {
             if self.coordinators[older].alive {
                 let delay_ms = self.rng.between(100, 3_000);
