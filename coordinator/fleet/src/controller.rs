@@ -30,7 +30,7 @@ pub struct Need {
     pub stages: Vec<WorkLeft>,
     /// Tasks that a worker runs at once; unknown before the first has registered.
     pub slots_per_worker: Option<u32>,
-    /// Tasks that ran out of memory alone on a worker, and are not done.
+    /// Tasks that need more memory than the usual workers have, and are not done.
     pub high_memory_tasks: u32,
     /// Registered workers.
     pub workers: u32,
@@ -315,7 +315,7 @@ impl Controller {
         for pool in Pool::ALL {
             let wanted = match pool {
                 Pool::Standard => self.limits.workers_min.max(1),
-                Pool::HighMemory => need.high_memory_tasks.min(self.limits.workers_max),
+                Pool::HighMemory => high_memory_workers(need.high_memory_tasks).min(self.limits.workers_max),
             };
             match self.jobs.get(&pool).cloned() {
                 None if wanted == 0 => {}
@@ -400,9 +400,9 @@ impl Controller {
         }
         let mut size = change.size;
         if !by_person && size < job.parallelism {
-            size = size.max(self.size_without_the_idle(job.pool, size, need, steps));
-            if size >= job.parallelism {
-                return;
+            match self.size_without_the_idle(job.pool, size, need, steps) {
+                Some(smaller) if smaller < job.parallelism => size = smaller,
+                _ => return,
             }
         }
         self.memory_of(job.pool).scaled_ms = Some(now_ms);
@@ -411,9 +411,9 @@ impl Controller {
         steps.push(Step::Scale { pool: job.pool, version, size, fixed: change.fixed, say });
     }
 
-    /// Retires who is beyond `size`, and says how small the Job may be now. It gives up its highest indexes only, so who
-    /// still works keeps all below, but not those above.
-    fn size_without_the_idle(&mut self, pool: Pool, size: u32, need: &Need, steps: &mut Vec<Step>) -> u32 {
+    /// Retires who is beyond `size`, and says how small the Job may be now, if that is known yet. It gives up its highest
+    /// indexes only, so who still works keeps all below, but not those above.
+    fn size_without_the_idle(&mut self, pool: Pool, size: u32, need: &Need, steps: &mut Vec<Step>) -> Option<u32> {
         let leaving: BTreeMap<String, u32> = self
             .pods
             .values()
@@ -423,12 +423,9 @@ impl Controller {
         let names: BTreeSet<String> = leaving.keys().cloned().collect();
         let told = self.retired.is_superset(&names);
         self.retire(names, steps);
-        if !told {
-            // what was granted before they were retired is not in `need` yet
-            return u32::MAX;
-        }
         let busy = need.pods.iter().filter(|load| load.running > 0).filter_map(|load| leaving.get(&load.pod));
-        busy.max().map_or(size, |index| index + 1)
+        // what was granted before they were retired is not in `need` yet
+        told.then(|| busy.max().map_or(size, |index| index + 1))
     }
 
     /// How many workers the run would like to have.
@@ -515,6 +512,11 @@ impl Controller {
         let stuck: BTreeSet<String> = stuck.collect();
         self.said.retain(|said| stuck.contains(said));
     }
+}
+
+/// How many workers with more memory so many tasks are worth: a few at once, many in turn.
+fn high_memory_workers(tasks: u32) -> u32 {
+    tasks.div_ceil(TASKS_PER_SLOT).max(tasks.min(TASKS_PER_SLOT))
 }
 
 #[cfg(test)]

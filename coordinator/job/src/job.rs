@@ -49,6 +49,8 @@ struct Held {
     worker: WorkerId,
     /// What the worker can take; it may be gone when that matters.
     capacity: Capacity,
+    /// What the task has of it.
+    memory: MemoryNeed,
     granted_ms: u64,
     /// When the worker last said that it has it; when it was granted, before that.
     listed_ms: u64,
@@ -232,16 +234,25 @@ impl Job {
         self.tasks.waiting()
     }
 
-    /// What is left of a stage: its tasks that are not done, of which as many slots have something to do, and their
-    /// bytes, about: landing bytes in the scan stages, shuffle bytes in the join, as far as they are known.
+    /// What is left of a stage for the usual workers: its tasks that are not done, of which as many slots have something
+    /// to do, and their bytes, about: landing bytes in the scan stages, shuffle bytes in the join, as far as they are known.
     pub fn work_left(&self, stage: Stage) -> WorkLeft {
-        let tasks = self.progress.tasks(stage) - self.progress.done(stage);
+        let present = matches!(self.phase, Phase::Tasks(phase) if phase == stage);
+        let for_others =
+            |index| present && self.config.high_memory && self.tasks.task(index).memory == MemoryNeed::Largest;
         let task_bytes = stage.landing().map_or(self.plan.task_bytes, |table| self.plan.landing(table).task_bytes());
+        let mut tasks = self.progress.tasks(stage) - self.progress.done(stage);
+        if present {
+            tasks = tasks.saturating_sub(u32::try_from(self.high_memory_tasks()).unwrap_or(u32::MAX));
+        } else if self.too_small.is_so() {
+            // to be tried; more than that is not expected of them
+            tasks = tasks.min(1);
+        }
         let bytes = match stage {
             Stage::Join => {
-                let open = |index: &u32| !self.progress.is_done(TaskId { stage, index: *index });
+                let open = |index: u32| !self.progress.is_done(TaskId { stage, index }) && !for_others(index);
                 let shards = (0u32..).zip(&self.progress.shards);
-                shards.filter(|(index, _)| open(index)).map(|(_, size)| size.bytes).sum()
+                shards.filter(|(index, _)| open(*index)).map(|(_, size)| size.bytes).sum()
             }
             _ => u64::from(tasks).saturating_mul(task_bytes),
         };
@@ -253,8 +264,7 @@ impl Job {
         if !self.config.high_memory {
             return 0;
         }
-        let needs_most = |attempt: &&AttemptId| self.tasks.task(attempt.task.index).memory == MemoryNeed::Largest;
-        self.tasks.largest() + self.held.keys().filter(needs_most).count()
+        self.tasks.largest() + self.held.values().filter(|held| held.capacity.high_memory).count()
     }
 
     /// All workers, and how many tasks each runs.

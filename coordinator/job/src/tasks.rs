@@ -119,7 +119,7 @@ impl Tasks {
         self.largest.iter().filter(|&&index| self.tasks[index as usize].place == Place::Waiting).count()
     }
 
-    /// All that wait need more memory than the usual workers have. Looks at each of them, once in a stage.
+    /// All that wait need more memory than the usual workers have. Looks at each of them, but only once in a stage.
     pub(crate) fn need_most(&mut self) {
         for task in self.tasks.iter_mut().filter(|task| task.place == Place::Waiting) {
             task.memory = MemoryNeed::Largest;

@@ -264,6 +264,8 @@ fn workers_with_more_memory_come_when_a_task_needs_them() {
     let steps = controller.decide(10_000, &wants(3));
     assert_eq!(scales(&steps), [(3, None)]);
     controller.see(Seen::Job(JobView { pool: Pool::HighMemory, ..job(3) }));
+    assert_eq!(scales(&controller.decide(20_000, &wants(15))), [(4, None)], "a few at once, many in turn");
+    controller.see(Seen::Job(JobView { pool: Pool::HighMemory, ..job(4) }));
     assert_eq!(controller.decide(50_000, &wants(0)), [], "they stay to the end");
     // and the run ends if none can be had
     let mut controller = at_work(2);

@@ -142,7 +142,7 @@ impl Job {
         let state = self.tasks.task_mut(task.index);
         // while another attempt runs, the task is not lost yet
         let last = state.live == 0;
-        let mut failures = 0;
+        let (mut failures, mut struck) = (0, false);
         match counts {
             Counts::Nothing => {}
             Counts::Losses => {
@@ -159,8 +159,12 @@ impl Job {
                     return Err(JobError::Attempts { task, failures, class, message: message.to_owned() });
                 }
             }
-            Counts::Memory => match state.memory.of(held.capacity.slots).more() {
-                Some(more) => state.memory = more,
+            // another attempt may have shown already that it needs more than this one had
+            Counts::Memory => match held.memory.more() {
+                Some(more) => {
+                    struck = more == MemoryNeed::Largest && state.memory < more;
+                    state.memory = state.memory.max(more);
+                }
                 None => {
                     let shard = (task.stage == Stage::Join && task.index < self.plan.shards()).then_some(task.index);
                     let memory_bytes = held.capacity.memory_bytes;
@@ -168,11 +172,10 @@ impl Job {
                 }
             },
         }
-        let struck = counts == Counts::Memory && state.memory == MemoryNeed::Largest && self.config.high_memory;
         let now_ms = self.clock.now_ms();
         let due_ms = if backoff { now_ms + self.config.backoff(failures) } else { now_ms };
         self.tasks.requeue(task.index, now_ms, due_ms);
-        if struck && self.too_small.strike() {
+        if struck && self.config.high_memory && self.too_small.strike() {
             self.tasks.need_most();
         }
         Ok(())

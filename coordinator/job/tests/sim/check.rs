@@ -108,7 +108,8 @@ fn check_leases(coordinator: &Coordinator) {
         assert!(count <= coordinator.workers[&worker], "{worker} has {count} leases");
     }
     let speculative = leases - of_task.len();
-    assert!(speculative == 0 || of_task.len() as u32 <= coordinator.job.work_left(coordinator.job.stage()).tasks);
+    let (progress, stage) = (coordinator.job.progress(), coordinator.job.stage());
+    assert!(speculative == 0 || of_task.len() as u32 <= progress.tasks(stage) - progress.done(stage));
 }
 
 /// What was accepted stays accepted, and was made by an attempt that finished.

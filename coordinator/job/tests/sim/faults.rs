@@ -5,6 +5,9 @@ use stedi_job::{JobError, RunPlan};
 
 use crate::rng::Rng;
 
+/// The most memory that a machine has, if it is not there for tasks that need more.
+pub(crate) const USUAL_MEMORY_MAX: u64 = 4;
+
 /// Chances in permille, and times in milliseconds; nothing goes wrong by chance after `calm_ms`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults {
@@ -111,7 +114,8 @@ impl Faults {
             JobError::OutOfMemory { task, memory_bytes, .. } => {
                 // while messages overtake each other, a worker may have more to do than the coordinator knows
                 let fits = |needs| needs <= *memory_bytes && self.message_slow == 0;
-                self.needs(*task).is_some_and(|needs| !fits(needs))
+                let tried_all = !self.high_memory || *memory_bytes > USUAL_MEMORY_MAX;
+                tried_all && self.needs(*task).is_some_and(|needs| !fits(needs))
             }
             JobError::Losses { task, .. } => self.poison == Some(*task),
             // a worker may hang whose registration was lost, and be the only one

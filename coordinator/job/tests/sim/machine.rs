@@ -6,6 +6,7 @@ use stedi_job::event::{Capacity, DismissReason};
 use stedi_job::task::{FailureClass, TaskCost, Work};
 use stedi_job::{Action, Event, Lease, WorkerId};
 
+use crate::faults::USUAL_MEMORY_MAX;
 use crate::world::{Item, World};
 
 const HEARTBEAT_MS: u64 = 700;
@@ -32,7 +33,7 @@ impl World {
     }
 
     pub(crate) fn new_machine(&mut self, high_memory: bool) {
-        let memory_bytes = self.rng.between(1, 4) + if high_memory { 4 } else { 0 };
+        let memory_bytes = self.rng.between(1, USUAL_MEMORY_MAX) + if high_memory { USUAL_MEMORY_MAX } else { 0 };
         let capacity = Capacity { slots: self.rng.between(0, 3) as u32, memory_bytes, high_memory };
         self.machines.push(Machine {
             connection: None,

@@ -261,7 +261,7 @@ fn of_configuration(error: &(dyn StdError + 'static)) -> S3Reason {
         Some(CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_)) => {
             S3Reason::NoCredentials
         }
-        // or was too slow: the next attempt may do better
+        // a provider that failed or was too slow: the next attempt may do better
         Some(_) => S3Reason::FailedCredentials,
         None => S3Reason::Refused,
     }
