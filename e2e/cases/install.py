@@ -3,7 +3,7 @@
 import re
 
 from machine import expect, say, wait_for
-from release import CHART, RELEASE, SCAN, Release
+from release import CHART, RELEASE, SCAN, Release, Run
 
 # what the chart gives the coordinator, and what every account has of the cluster
 COORDINATOR_RULES = {
@@ -61,6 +61,36 @@ def run_by_hand(cluster, lake):
         release.helm("uninstall", RELEASE, "--wait")
         left = wait_for("nothing of the release is left", 60, lambda: only_of_the_namespace(cluster, release))
         say(f"  after helm uninstall: {', '.join(left)}")
+
+
+def backfill(cluster, lake):
+    """The command of docs/kubernetes.md: other landing, more workers and another lake, once, beside a release. 2 minutes."""
+    lake.make_landing("archive", customers=150, days=1, objects={"accelerometer": 1200})
+    with Release(cluster, lake, "backfill") as release:
+        folders = lake.landing("archive")
+        changes = {
+            "mode": "job",
+            "job.nameSuffix": "backfill-1",
+            "workers.min": 5,
+            "workers.max": 5,
+            "lake": lake.uri("lake-archive"),
+            "run.landing.customer": f"{{{folders['customer']}}}",
+            "run.landing.accelerometer": f"{{{folders['accelerometer']}}}",
+            "run.landing.stepTrainer": f"{{{folders['step_trainer']}}}",
+        }
+        words = [word for name, value in changes.items() for word in ("--set", f"{name}={value}")]
+        only = ("--show-only", "templates/job.yaml")
+        job = cluster.work / "backfill.yaml"
+        job.write_text(release.helm("template", RELEASE, CHART, "--values", release.values, *only, *words))
+        with lake.slow("get", "accelerometer/landing", 200):
+            release.kubectl("create", "-f", job)
+            run = Run(release, f"{RELEASE}-backfill-1")
+            say(f"  {', '.join(run.workers(5))}")
+        release.lake.expect_nothing(release.lake_name)
+        release.lake_name, release.landing = "lake-archive", "archive"
+        run.expect_committed()
+        release.helm("uninstall", RELEASE, "--wait")
+        expect(run.ended(), "a Job that kubectl made is not the release's to take")
 
 
 def doctor(release):
@@ -141,4 +171,4 @@ def expect_no_token(release):
     expect('"automountServiceAccountToken":false' in template.replace(" ", ""), "workers get no token", template)
 
 
-CASES = [run_by_hand, rights]
+CASES = [run_by_hand, backfill, rights]
