@@ -46,6 +46,8 @@ class Release:
                 say(self.story())
         if not self.kube.find(f"/api/v1/namespaces/{self.namespace}"):
             return
+        # pods that failed are held by their Job until they are replaced, and a namespace that goes deletes pods before Jobs
+        self.kubectl("delete", "jobs,cronjobs", "--all", "--wait=false")
         self.kube.delete(f"/api/v1/namespaces/{self.namespace}")
         wait_for(f"namespace {self.namespace} is gone", 90, self.is_gone)
 
