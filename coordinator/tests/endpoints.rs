@@ -9,11 +9,12 @@ mod scene;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use cluster::{Cluster, Process, free_port};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustix::process::Signal;
 use scene::{Scene, assert_code, stderr};
 use stedi_endpoint::tls::COORDINATOR_NAME;
@@ -59,6 +60,49 @@ fn workers_with_the_files_of_the_run_speak_tls_and_others_do_not() {
     assert_code(&coordinator.output(), 0);
     assert_code(&worker.output(), 0);
     assert!(scene.commit().is_some());
+}
+
+#[test]
+fn files_of_ones_own_do_as_well_and_those_of_another_ca_do_not() {
+    let scene = Scene::with_landing(9);
+    let cluster = Cluster::new(&scene);
+    let (ours, theirs) = (scene.folder().join("ours"), scene.folder().join("theirs"));
+    make_files(&ours);
+    make_files(&theirs);
+    let coordinator = start_with(cluster.coordinator_command(&[]), &ours, "coordinator");
+    let url = format!("https://localhost:{}", cluster.port);
+    let impatient = cluster.worker_command(&["--coordinator", &url, "--coordinator-deadline", "2s"]);
+    assert_code(&start_with(impatient, &theirs, "worker").output(), 69);
+    assert!(scene.commit().is_none());
+    let worker = start_with(cluster.worker_command(&["--coordinator", &url]), &ours, "worker");
+    assert_code(&coordinator.output(), 0);
+    assert_code(&worker.output(), 0);
+    assert!(scene.commit().is_some());
+}
+
+/// Starts a command with the files that [`make_files`] made for its side.
+fn start_with(mut command: Command, dir: &Path, side: &str) -> Process {
+    command.arg("--tls-ca").arg(dir.join("ca.pem"));
+    command.arg("--tls-cert").arg(dir.join(format!("{side}.pem")));
+    command.arg("--tls-key").arg(dir.join(format!("{side}.key")));
+    Process::start(command)
+}
+
+/// A CA, and certificates of it for both sides on this machine, as PEM files.
+fn make_files(dir: &Path) {
+    std::fs::create_dir(dir).expect("a folder");
+    let write = |name: &str, text: String| std::fs::write(dir.join(name), text).expect("a file");
+    let mut params = CertificateParams::new(Vec::new()).expect("no names");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    let key = KeyPair::generate().expect("a key");
+    write("ca.pem", params.self_signed(&key).expect("a certificate").pem());
+    let ca = Issuer::new(params, key);
+    for side in ["coordinator", "worker"] {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+        write(&format!("{side}.pem"), params.signed_by(&key, &ca).expect("a certificate").pem());
+        write(&format!("{side}.key"), key.serialize_pem());
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ def reads(scene, environment):
 
 def no_keys_are_told_so(server, binaries):
     done = Scene(server, binaries).code(1, "plan", environment=NONE)
-    has(done.stderr, "credentials")
+    has(done.stderr, "there are no AWS credentials")
 
 
 def keys_of_a_profile(server, binaries):
