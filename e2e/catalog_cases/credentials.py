@@ -9,6 +9,7 @@ import threading
 from .scene import Scene, has
 
 KEYS = {"AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": "made-up"}
+SESSION = {**KEYS, "Token": "session", "Expiration": "2099-01-01T00:00:00Z"}
 NONE = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "AWS_CONFIG_FILE": "/dev/null"}
 NONE |= {"AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
 TOKEN = "of-a-pod"
@@ -68,22 +69,40 @@ def keys_of_a_container(server, binaries):
     scene = Scene(server, binaries)
     path = server.folder / "pod-token"
     path.write_text(TOKEN)
-    with agent() as address:
+    with agent({"/v1/credentials": json.dumps(SESSION)}, "Authorization") as address:
         variables = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://{address}/v1/credentials"}
         reads(scene, variables | {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(path)})
 
 
+def keys_of_an_instance(server, binaries):
+    """As EC2 gives them, by the second version of its protocol."""
+    scene = Scene(server, binaries)
+    roles = "/latest/meta-data/iam/security-credentials/"
+    # the newer of the two kinds of paths is asked for first, and is not there
+    answers = {roles: "worker", f"{roles}worker": json.dumps({"Code": "Success", **SESSION})}
+    with agent(answers, "x-aws-ec2-metadata-token") as address:
+        variables = {"AWS_EC2_METADATA_DISABLED": None, "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://{address}"}
+        reads(scene, variables)
+
+
 @contextlib.contextmanager
-def agent():
-    """The agent that containers ask for keys; yields its address."""
+def agent(answers, header):
+    """Gives what is in `answers` to those who know the token; yields its address."""
 
     class Agent(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            known = self.headers["Authorization"] == TOKEN
-            answer = {**KEYS, "Token": "session", "Expiration": "2099-01-01T00:00:00Z"} if known else {}
-            self.send_response(200 if known else 403)
+            known = self.headers[header] == TOKEN
+            self.answer(answers.get(self.path) if known else None, 404 if known else 403)
+
+        def do_PUT(self):
+            self.answer(TOKEN if self.path == "/latest/api/token" else None, 404)
+
+        def answer(self, body, otherwise):
+            self.send_response(otherwise if body is None else 200)
+            self.send_header("x-aws-ec2-metadata-token-ttl-seconds", "600")
+            self.send_header("Content-Length", str(len(body or "")))
             self.end_headers()
-            self.wfile.write(json.dumps(answer).encode())
+            self.wfile.write((body or "").encode())
 
         def log_message(self, *_):
             pass
@@ -94,4 +113,11 @@ def agent():
         listener.shutdown()
 
 
-CASES = [no_keys_are_told_so, keys_of_a_profile, keys_of_a_process, keys_of_a_web_identity, keys_of_a_container]
+CASES = [
+    no_keys_are_told_so,
+    keys_of_a_profile,
+    keys_of_a_process,
+    keys_of_a_web_identity,
+    keys_of_a_container,
+    keys_of_an_instance,
+]
