@@ -180,7 +180,6 @@ impl Job<'_> {
             directory: &directory,
             options: self.run.options,
             memory: &memory,
-            scratch: &scratch,
             parts: &parts,
             progress: self.progress,
             cancel: self.progress.cancel_flag(),

@@ -5,6 +5,8 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
+use bytes::Bytes;
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use stedi::run::{RunConfig, run};
 use stedi_lake::commit::CommitRecord;
 use stedi_lake::options::BadRecordLimit;
@@ -153,6 +155,23 @@ impl Run {
 }
 
 impl Parts {
+    /// Table and file name of each part.
+    pub fn names(&self) -> impl Iterator<Item = &(CuratedTable, String)> {
+        self.0.keys()
+    }
+
+    /// Row groups of all parts together. What is joined in slices has one or more for each slice.
+    ///
+    /// # Panics
+    /// If a part is no Parquet file.
+    pub fn row_groups(&self) -> usize {
+        let of_part = |bytes: &Vec<u8>| {
+            let reader = SerializedFileReader::new(Bytes::copy_from_slice(bytes)).expect("a part is a Parquet file");
+            reader.metadata().num_row_groups()
+        };
+        self.0.values().map(of_part).sum()
+    }
+
     /// A part that is missing on one side or differs between the two.
     pub fn different_part(&self, other: &Self) -> Option<String> {
         let mut names = self.0.keys().chain(other.0.keys());

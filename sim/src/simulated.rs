@@ -19,7 +19,6 @@ use stedi_lake::LandingTable;
 use stedi_lake::options::BadRecordLimit;
 use stedi_run::{Curated, Inputs, Run, RunConfig, RunError, new_run_id};
 use stedi_store::{CommitError, Lake};
-use stedi_worker::memory::SLICE_BYTES_MAX;
 use stedi_worker::read::LandingReader;
 use stedi_worker::scan::is_splittable;
 use stedi_worker::task::Executor;
@@ -63,12 +62,13 @@ struct Simulation {
     end: Option<EndReason>,
 }
 
-/// Curates the landing of the lake at `folder`, and commits. The seed decides what goes wrong; the run ends well.
+/// Curates the landing of the lake at `folder`, and commits. What takes more than `slice_bytes` is joined in slices. The seed
+/// decides what goes wrong; the run ends well.
 ///
 /// # Panics
 /// If it does not.
-pub fn simulate(folder: &Path, curation: Curation, shards: u32, seed: u64) -> Mishaps {
-    let mut simulation = Simulation::new(folder, curation, shards, seed);
+pub fn simulate(folder: &Path, curation: Curation, shards: u32, slice_bytes: u64, seed: u64) -> Mishaps {
+    let mut simulation = Simulation::new(folder, curation, shards, slice_bytes, seed);
     for _ in 0..STEPS_MAX {
         match &simulation.end {
             Some(EndReason::Committed { .. }) => return simulation.mishaps,
@@ -95,12 +95,12 @@ fn patient() -> JobConfig {
     }
 }
 
-fn plan(lake: &Lake, inputs: &Inputs, config: &RunConfig, runtime: &Runtime) -> RunPlan {
+fn plan(lake: &Lake, inputs: &Inputs, config: &RunConfig, slice_bytes: u64, runtime: &Runtime) -> RunPlan {
     let context = RunContext {
         run_id: new_run_id().expect("random numbers"),
         lake: lake.uri().to_owned(),
         options: inputs.table_options(config),
-        slice_bytes: SLICE_BYTES_MAX,
+        slice_bytes,
     };
     let reader = LandingReader::new(runtime.handle().clone());
     let objects = |table| {
@@ -116,7 +116,7 @@ fn plan(lake: &Lake, inputs: &Inputs, config: &RunConfig, runtime: &Runtime) -> 
 }
 
 impl Simulation {
-    fn new(folder: &Path, curation: Curation, shards: u32, seed: u64) -> Self {
+    fn new(folder: &Path, curation: Curation, shards: u32, slice_bytes: u64, seed: u64) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let lake = Lake::open(&folder.display().to_string()).expect("the lake is there");
@@ -128,7 +128,7 @@ impl Simulation {
             ..RunConfig::default()
         };
         let inputs = runtime.block_on(Inputs::list(&lake, &config)).expect("landing lists");
-        let plan = Arc::new(plan(&lake, &inputs, &config, &runtime));
+        let plan = Arc::new(plan(&lake, &inputs, &config, slice_bytes, &runtime));
         let job = Job::new(patient(), Arc::clone(&plan), Progress::new(&plan), Epoch(1), 0);
         Self {
             random: Xoshiro256PlusPlus::seed_from_u64(seed),

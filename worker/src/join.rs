@@ -9,7 +9,6 @@ use stedi_engine::directory::Directory;
 use stedi_engine::encode::TableEncoder;
 use stedi_engine::join::{GroupedBuilder, JoinSpace, ShardRows};
 use stedi_engine::packed::{PackRow, Unpacker};
-use stedi_engine::rows::{Reading, StepReading};
 use stedi_lake::CuratedTable;
 use stedi_lake::options::TableOptions;
 
@@ -18,8 +17,9 @@ use crate::memory::MemoryPlan;
 use crate::parts::LakeParts;
 use crate::progress::Progress;
 use crate::scratch::{Scratch, ScratchError};
-use crate::shuffle::{Lane, ShuffleStore};
+use crate::shuffle::{Lane, Rows, ShuffleStore};
 use gate::Gate;
+use slice::Key;
 
 /// Bytes that encoding takes for each row being joined: matches, and the encoded row group.
 const ENCODE_BYTES_PER_ROW: usize = 24;
@@ -33,8 +33,6 @@ pub struct Join<'a> {
     pub options: &'a TableOptions,
     /// The budget.
     pub memory: &'a MemoryPlan,
-    /// Where spilled rows are, and where a shard that is too large is cut into slices.
-    pub scratch: &'a Scratch,
     /// Takes the parts.
     pub parts: &'a LakeParts<'a>,
     /// Shows what is going on.
@@ -64,8 +62,7 @@ pub fn join(join: &Join<'_>, shuffle: &ShuffleStore<'_>, pool: &rayon::ThreadPoo
             let Some(&shard) = shards.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
             join.check_cancelled()?;
             let (readings, steps) = shuffle.rows(shard);
-            let need = join.need(readings, steps).min(join.memory.slice_bytes);
-            let _admitted = gate.enter(need, join.cancel).ok_or(WorkError::Cancelled)?;
+            let _admitted = gate.enter(join.need(readings, steps), join.cancel).ok_or(WorkError::Cancelled)?;
             pool.install(|| join.shard(shard, shuffle.take(shard), &mut space))?;
             join.progress.shards_done.fetch_add(1, Ordering::Relaxed);
         }
@@ -90,9 +87,6 @@ pub fn join(join: &Join<'_>, shuffle: &ShuffleStore<'_>, pool: &rayon::ThreadPoo
     })
 }
 
-/// The rows of one shard.
-pub(crate) type Rows = (Lane<Reading>, Lane<StepReading>);
-
 /// The encoders of one shard; slices of a shard follow each other in them.
 struct Encoders<'a> {
     readings: TableEncoder<'a, LakeParts<'a>>,
@@ -101,56 +95,62 @@ struct Encoders<'a> {
 }
 
 impl<'a> Join<'a> {
+    /// Bytes of memory for one step reading.
+    const STEP_BYTES: usize = ShardRows::STEP_BYTES + ENCODE_BYTES_PER_ROW;
+
+    /// Bytes of memory for one reading.
+    fn reading_bytes(&self) -> usize {
+        ShardRows::reading_bytes(self.options.match_mode) + ENCODE_BYTES_PER_ROW
+    }
+
+    fn row_bytes(&self, rows: &Rows<'_>) -> usize {
+        rows.readings.rows() * self.reading_bytes() + rows.steps.rows() * Self::STEP_BYTES
+    }
+
+    /// Bytes of memory for rows that are joined at once. With very many customers, what they take leaves a slice little; it
+    /// may be a quarter larger then.
+    fn room(&self) -> usize {
+        let slice_bytes = self.memory.slice_bytes;
+        slice_bytes.saturating_sub(ShardRows::index_bytes(self.directory)).max(slice_bytes / 4)
+    }
+
+    fn fits(&self, rows: &Rows<'_>) -> bool {
+        self.row_bytes(rows) <= self.room()
+    }
+
+    /// Bytes of memory that joining a shard of so many rows takes.
+    pub(crate) fn need(&self, readings: usize, steps: usize) -> usize {
+        let rows = readings * self.reading_bytes() + steps * Self::STEP_BYTES;
+        let index = ShardRows::index_bytes(self.directory);
+        if rows <= self.room() {
+            return rows + index;
+        }
+        // slices wait in memory, too
+        self.room() + index + self.memory.slice_bytes / 4
+    }
+
     fn check_cancelled(&self) -> Result<(), WorkError> {
         if self.cancel.load(Ordering::Relaxed) { Err(WorkError::Cancelled) } else { Ok(()) }
     }
 
-    /// Bytes of memory that joining so many rows at once takes.
-    pub(crate) fn need(&self, readings: usize, steps: usize) -> usize {
-        ShardRows::memory_bytes(self.directory, readings, steps) + ENCODE_BYTES_PER_ROW * (readings + steps)
-    }
-
     /// Joins one shard and writes its parts.
-    pub(crate) fn shard(&self, shard: u32, rows: Rows, space: &mut JoinSpace) -> Result<(), WorkError> {
+    pub(crate) fn shard(&self, shard: u32, rows: Rows<'_>, space: &mut JoinSpace) -> Result<(), WorkError> {
         let encoder = |table| TableEncoder::new(self.parts, table, shard, self.options.compression);
         let mut encoders = Encoders {
             readings: encoder(CuratedTable::AccelerometerTrusted),
             steps: encoder(CuratedTable::StepTrainerTrusted),
             matches: encoder(CuratedTable::MachineLearningCurated),
         };
-        self.shard_or_slices(rows, space, &mut encoders)
-    }
-
-    /// Joins the rows at once if they fit, else slice by slice.
-    fn shard_or_slices(&self, rows: Rows, space: &mut JoinSpace, encoders: &mut Encoders<'a>) -> Result<(), WorkError> {
-        self.check_cancelled()?;
-        let need = self.need(rows.0.rows(), rows.1.rows());
-        if need <= self.memory.slice_bytes {
-            return self.slice(rows, space, encoders);
-        }
-        match slice::cut(&rows, need.div_ceil(self.memory.slice_bytes), self)? {
-            Some(slices) => {
-                for slice in 0..slices.shards() {
-                    self.shard_or_slices(slices.take(slice), space, encoders)?;
-                }
-                Ok(())
-            }
-            // all rows are of one millisecond
-            None => self.slice(rows, space, encoders),
+        if self.fits(&rows) {
+            self.at_once(rows, space, &mut encoders)
+        } else {
+            self.sliced(rows, space, &mut encoders)
         }
     }
 
-    fn slice(
-        &self,
-        (readings, steps): Rows,
-        space: &mut JoinSpace,
-        encoders: &mut Encoders<'a>,
-    ) -> Result<(), WorkError> {
+    fn at_once(&self, rows: Rows<'_>, space: &mut JoinSpace, encoders: &mut Encoders<'a>) -> Result<(), WorkError> {
         let directory = self.directory;
-        let readings = group(readings, directory.user_count(), &mut space.readings, self.scratch)?;
-        let steps = group(steps, directory.serial_count(), &mut space.steps, self.scratch)?;
-        self.check_cancelled()?;
-        let rows = ShardRows::new(readings, steps, self.options.dedupe);
+        let rows = self.sorted(rows, space)?;
         rows.write_matches(directory, space, &mut encoders.matches)?;
         encoders.matches.end_part()?;
         self.check_cancelled()?;
@@ -161,6 +161,57 @@ impl<'a> Join<'a> {
         encoders.steps.end_part()?;
         rows.leave(space);
         Ok(())
+    }
+
+    /// Goes through the rows twice: in the order of accelerometer_trusted, and in that of the other two tables.
+    fn sliced(&self, rows: Rows<'_>, space: &mut JoinSpace, encoders: &mut Encoders<'a>) -> Result<(), WorkError> {
+        if !self.sliced_readings(&rows, space, &mut encoders.readings)? {
+            // all rows are of one millisecond
+            return self.at_once(rows, space, encoders);
+        }
+        let directory = self.directory;
+        self.each_slice(rows, Key::Serial, &mut |rows| {
+            let rows = self.sorted(rows, space)?;
+            rows.write_matches(directory, space, &mut encoders.matches)?;
+            self.check_cancelled()?;
+            rows.write_steps(directory, &mut encoders.steps)?;
+            rows.leave(space);
+            Ok(())
+        })?;
+        encoders.matches.end_part()?;
+        encoders.steps.end_part()?;
+        Ok(())
+    }
+
+    /// False if the rows cannot be cut.
+    fn sliced_readings(
+        &self,
+        rows: &Rows<'_>,
+        space: &mut JoinSpace,
+        encoder: &mut TableEncoder<'a, LakeParts<'a>>,
+    ) -> Result<bool, WorkError> {
+        let scratch = rows.scratch.further();
+        let Some((users, key)) = self.cut(rows, Key::User { shard: encoder.shard() }, &scratch)? else {
+            return Ok(false);
+        };
+        for slice in 0..users.shards() {
+            self.each_slice(users.take(slice), key, &mut |rows| {
+                let rows = self.sorted(rows, space)?;
+                rows.write_readings(self.directory, encoder)?;
+                rows.leave(space);
+                Ok(())
+            })?;
+        }
+        encoder.end_part()?;
+        Ok(true)
+    }
+
+    fn sorted(&self, rows: Rows<'_>, space: &mut JoinSpace) -> Result<ShardRows, WorkError> {
+        let Rows { readings, steps, scratch } = rows;
+        let readings = group(readings, self.directory.user_count(), &mut space.readings, scratch)?;
+        let steps = group(steps, self.directory.serial_count(), &mut space.steps, scratch)?;
+        self.check_cancelled()?;
+        Ok(ShardRows::new(readings, steps, self.options.dedupe))
     }
 }
 

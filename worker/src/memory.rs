@@ -79,7 +79,7 @@ pub struct MemoryPlan {
     pub join_bytes: usize,
     /// What all tasks of one stage may take where no other stage holds anything in memory.
     pub stage_bytes: usize,
-    /// Rows of one shard being joined; a larger shard is joined in time slices.
+    /// Rows of one shard being joined; a larger shard is joined in slices.
     pub slice_bytes: usize,
 }
 

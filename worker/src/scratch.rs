@@ -1,11 +1,11 @@
-//! One nameless file for everything that a run spills: the kernel removes it whatever happens to the process.
+//! Nameless files for what a run spills: the kernel removes them whatever happens to the process.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use stedi_lake::checksum;
 
@@ -41,12 +41,14 @@ pub enum ScratchError {
     },
 }
 
-/// The scratch file of a run; made when first needed.
+/// A scratch file; made when first needed.
 #[derive(Debug)]
 pub struct Scratch {
     dir: PathBuf,
     file: OnceLock<File>,
     end: AtomicU64,
+    /// By this file and its [further](Scratch::further) ones.
+    written_bytes: Arc<AtomicU64>,
 }
 
 /// A piece of the scratch file.
@@ -61,7 +63,12 @@ pub struct Segment {
 impl Scratch {
     /// Scratch space in the folder `dir`.
     pub fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), file: OnceLock::new(), end: AtomicU64::new(0) }
+        Self { dir: dir.to_owned(), file: OnceLock::new(), end: AtomicU64::new(0), written_bytes: Arc::default() }
+    }
+
+    /// A file more in the same folder, whose space is free again as soon as it is dropped.
+    pub fn further(&self) -> Self {
+        Self { written_bytes: Arc::clone(&self.written_bytes), ..Self::new(&self.dir) }
     }
 
     /// Makes the folder if it is missing, so that one that cannot be used is known before it is needed.
@@ -72,9 +79,9 @@ impl Scratch {
         std::fs::create_dir_all(&self.dir).map_err(|error| self.failed(error))
     }
 
-    /// Bytes written so far.
+    /// Bytes written so far, to further files, too.
     pub fn bytes_written(&self) -> u64 {
-        self.end.load(Ordering::Relaxed)
+        self.written_bytes.load(Ordering::Relaxed)
     }
 
     /// Writes `bytes` and tells where.
@@ -89,7 +96,10 @@ impl Scratch {
         }
         let start = self.end.fetch_add(wanted, Ordering::Relaxed);
         match self.file()?.write_all_at(bytes, start) {
-            Ok(()) => Ok(Segment { start, bytes: wanted, hash: checksum::hash(bytes, SEED) }),
+            Ok(()) => {
+                self.written_bytes.fetch_add(wanted, Ordering::Relaxed);
+                Ok(Segment { start, bytes: wanted, hash: checksum::hash(bytes, SEED) })
+            }
             Err(error) if error.kind() == io::ErrorKind::StorageFull => Err(self.full(0, wanted)),
             Err(error) => Err(self.failed(error)),
         }

@@ -39,6 +39,17 @@ impl<T> Default for Lane<T> {
     }
 }
 
+/// The rows of one shard, or of a slice of it.
+#[derive(Debug)]
+pub struct Rows<'s> {
+    /// Accelerometer readings.
+    pub readings: Lane<Reading>,
+    /// Step readings.
+    pub steps: Lane<StepReading>,
+    /// Where those are that were spilled.
+    pub scratch: &'s Scratch,
+}
+
 /// A thread spills so many bytes of chunks at a time: the copy that is written stays small beside what it frees, and
 /// threads that spill at the same time take different pieces.
 pub(crate) const PIECE_BYTES: usize = 1 << 20;
@@ -134,11 +145,11 @@ impl<'s> ShuffleStore<'s> {
     }
 
     /// Takes a shard out of the store.
-    pub fn take(&self, shard: u32) -> (Lane<Reading>, Lane<StepReading>) {
+    pub fn take(&self, shard: u32) -> Rows<'s> {
         let readings = std::mem::take(&mut *lock(&self.readings[shard as usize]));
         let steps = std::mem::take(&mut *lock(&self.steps[shard as usize]));
         self.resident_bytes.fetch_sub(readings.chunk_bytes + steps.chunk_bytes, Ordering::Relaxed);
-        (readings, steps)
+        Rows { readings, steps, scratch: self.scratch }
     }
 
     /// The first failure to spill, if any. [`Shuffle`] cannot return it; scans must ask.
@@ -237,7 +248,7 @@ mod tests {
             store.put_steps(n % 2, steps(n));
         }
         assert!(scratch.bytes_written() > 0 && store.resident_bytes.load(Ordering::Relaxed) <= 3000);
-        let (_, lane) = store.take(1);
+        let lane = store.take(1).steps;
         let mut unpacker = Unpacker::default();
         let mut rows: Vec<StepReading> = Vec::new();
         lane.visit(&scratch, |run| {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use stedi::generate::{GenerateConfig, generate};
 use stedi::run::{RunConfig, new_run_id, run};
@@ -141,8 +142,11 @@ impl Scene {
         self.embedded.as_ref().expect("a run was committed")
     }
 
-    pub(crate) fn embedded_parts(&self) -> usize {
-        self.embedded().tables.values().map(|table| table.parts.len()).sum()
+    pub(crate) fn embedded_row_groups(&self) -> usize {
+        let parts = self.parts(self.embedded().run_id).into_values();
+        parts
+            .map(|part| SerializedFileReader::new(Bytes::from(part)).expect("Parquet").metadata().num_row_groups())
+            .sum()
     }
 
     pub(crate) fn options(&self) -> &TableOptions {

@@ -50,7 +50,11 @@ fn shards_larger_than_the_slice_budget_give_the_same_parts() {
         scene.run_embedded_in_little_memory(match_mode);
         let shape = Shape { split_bytes: 4 << 20, splits_a_task: 2, ..MANY };
         scene.assert_same(&shape, &format!("{match_mode} in slices"));
-        assert!(scene.embedded_parts() > 5, "slices make parts of their own: {}", scene.embedded_parts());
+        assert!(
+            scene.embedded_row_groups() > 5,
+            "each slice of a table is a row group: {}",
+            scene.embedded_row_groups()
+        );
     }
 }
 

@@ -86,9 +86,18 @@ fn every_object_is_accounted_for() {
 /// So many rows in one shard that it is spilled and, in little memory, joined in slices.
 #[test]
 fn a_shard_larger_than_memory() {
+    larger_than_memory(&GenerateConfig { days: 3, ..config(Profile::Clean, 1500) });
+}
+
+/// Slices of serials that share users, and of users that share serials.
+#[test]
+fn a_shared_shard_larger_than_memory() {
+    larger_than_memory(&GenerateConfig { days: 4, ..config(Profile::Legacy, 1500) });
+}
+
+fn larger_than_memory(config: &GenerateConfig) {
     let lake = Lake::new();
-    let config = GenerateConfig { days: 3, ..config(Profile::Clean, 1500) };
-    let (landing, _) = generated::land(&config, lake.path()).expect("landing is written");
+    let (landing, _) = generated::land(config, lake.path()).expect("landing is written");
     assert!(landing.accelerometer.len() > 360_000, "{} readings are no load", landing.accelerometer.len());
     let oracle = Oracle::new();
     for curation in Curation::all().filter(|curation| !curation.dedupe).step_by(3) {
@@ -98,8 +107,13 @@ fn a_shard_larger_than_memory() {
             if let Some(difference) = run.difference(&expected, &landing) {
                 panic!("{curation:?} in {memory_mib} MiB: {difference}");
             }
-            let parts = run.commit.tables[&CuratedTable::AccelerometerTrusted].parts.len();
-            assert_eq!(parts > 1, memory_mib == 64, "{parts} parts in {memory_mib} MiB: one for each slice");
+            let (tables, groups) = (CuratedTable::ALL.len(), run.parts.row_groups());
+            assert_eq!(
+                groups > tables,
+                memory_mib == 64,
+                "{groups} row groups in {memory_mib} MiB: one for each slice"
+            );
+            assert_eq!(run.parts.names().count(), tables, "slices share a part");
         }
     }
 }

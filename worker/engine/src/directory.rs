@@ -117,6 +117,11 @@ impl Directory {
         self.users_of_serial.of(serial)
     }
 
+    /// The serials that a user owns, ascending.
+    pub fn serials_of(&self, user: u32) -> &[u32] {
+        self.serials_of_user.of(user)
+    }
+
     /// Number of shards of the run.
     pub fn shards(&self) -> u32 {
         self.shards
@@ -149,18 +154,19 @@ impl Directory {
         }
     }
 
+    /// The shard of a serial.
     #[inline]
-    pub(crate) fn shard_of_serial(&self, serial: u32) -> u32 {
+    pub fn shard_of_serial(&self, serial: u32) -> u32 {
         self.shard_of_serial[serial as usize]
     }
 
     /// Whether `shard` is the one that writes the readings of `user` to accelerometer_trusted: exactly one is.
     ///
     /// By time, a reading is sent to one shard only, so every shard is home to the readings it has.
-    pub(crate) fn is_home(&self, user: u32, shard: u32) -> bool {
+    pub fn is_home(&self, user: u32, shard: u32) -> bool {
         match self.match_mode {
             MatchMode::Customer => {
-                self.serials_of_user.of(user).first().is_some_and(|&serial| self.shard_of_serial(serial) == shard)
+                self.serials_of(user).first().is_some_and(|&serial| self.shard_of_serial(serial) == shard)
             }
             MatchMode::Timestamp => true,
         }
@@ -170,7 +176,7 @@ impl Directory {
     pub fn curated_serials(&self, has_reading: &[bool]) -> Vec<bool> {
         let mut curated = vec![false; self.serial_count()];
         for (user, _) in (0..).zip(has_reading).filter(|(_, has)| **has) {
-            for &serial in self.serials_of_user.of(user) {
+            for &serial in self.serials_of(user) {
                 curated[serial as usize] = true;
             }
         }

@@ -110,17 +110,22 @@ impl ShardRows {
         space.steps = self.steps.into_space();
     }
 
-    /// Bytes of memory a join of so many rows takes at its peak, without the encoder.
-    pub fn memory_bytes(directory: &Directory, readings: usize, steps: usize) -> usize {
-        let index = match directory.match_mode() {
+    /// Bytes of memory that one reading takes in a join, without the encoder.
+    pub fn reading_bytes(match_mode: MatchMode) -> usize {
+        let index = match match_mode {
             MatchMode::Customer => 0,
             // the index of readings by time
-            MatchMode::Timestamp => 4 * readings,
+            MatchMode::Timestamp => size_of::<u32>(),
         };
-        readings * size_of::<Reading>()
-            + steps * size_of::<StepReading>()
-            + index
-            + 4 * (directory.user_count() + directory.serial_count())
+        size_of::<Reading>() + index
+    }
+
+    /// Bytes of memory that one step reading takes in a join, without the encoder.
+    pub const STEP_BYTES: usize = size_of::<StepReading>();
+
+    /// Bytes of memory that a join takes beside its rows.
+    pub fn index_bytes(directory: &Directory) -> usize {
+        size_of::<u32>() * (directory.user_count() + directory.serial_count())
     }
 }
 

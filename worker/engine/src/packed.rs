@@ -241,6 +241,13 @@ impl<T: PackRow> ChunkWriter<T> {
         (self.chunk.bytes.len() + RUN_BYTES_MAX > bytes_max).then(|| self.take())
     }
 
+    /// Adds the rows of a run as they are packed. Returns the chunk as [`Self::push`] does.
+    pub fn push_run(&mut self, run: &Run<'_, T>, bytes_max: usize) -> Option<Chunk<T>> {
+        self.end_run();
+        self.chunk.push(run.packed, run.rows);
+        (self.chunk.bytes.len() + RUN_BYTES_MAX > bytes_max).then(|| self.take())
+    }
+
     /// What was pushed since the last chunk, which may be nothing.
     pub fn take(&mut self) -> Chunk<T> {
         self.end_run();
@@ -263,6 +270,8 @@ pub struct Run<'a, T> {
     pub id: u32,
     /// Number of rows, at least 1.
     pub rows: usize,
+    /// All of it.
+    packed: &'a [u8],
     /// Its columns and what follows them.
     bytes: &'a [u8],
     kind: PhantomData<T>,
@@ -310,15 +319,17 @@ pub fn runs<'a, T: PackRow>(mut bytes: &'a [u8]) -> impl Iterator<Item = Result<
 }
 
 fn take_run<'a, T: PackRow>(bytes: &mut &'a [u8]) -> Result<Run<'a, T>, Damaged> {
+    let whole = *bytes;
     let id = u32::try_from(take_varint(bytes)?).map_err(|_| Damaged)?;
     let rows = usize::try_from(take_varint(bytes)?).map_err(|_| Damaged)?;
     let length = usize::try_from(take_varint(bytes)?).map_err(|_| Damaged)?;
     if !(1..=RUN_ROWS_MAX).contains(&rows) {
         return Err(Damaged);
     }
-    let run = Run { id, rows, bytes, kind: PhantomData };
+    let columns = *bytes;
     *bytes = bytes.split_at_checked(length).ok_or(Damaged)?.1;
-    Ok(run)
+    let packed = &whole[..whole.len() - bytes.len()];
+    Ok(Run { id, rows, packed, bytes: columns, kind: PhantomData })
 }
 
 /// Chunks of one shard as they travel between workers: one after the other, and a [seal](stedi_lake::checksum) that opens
@@ -389,7 +400,14 @@ mod tests {
             StepReading { time_ms: 1, distance: NULL_I64, serial: 9 },
             StepReading { time_ms: i64::MIN, distance: i64::MAX, serial: 9 },
         ];
-        assert_eq!(unpack::<StepReading>(pack(&steps).bytes()), Ok(steps.to_vec()));
+        let chunk = pack(&steps);
+        assert_eq!(unpack::<StepReading>(chunk.bytes()), Ok(steps.to_vec()));
+        let mut copy = ChunkWriter::default();
+        for run in runs::<StepReading>(chunk.bytes()) {
+            assert!(copy.push_run(&run.expect("whole"), usize::MAX).is_none());
+        }
+        let copy = copy.take();
+        assert_eq!((copy.bytes(), copy.rows()), (chunk.bytes(), chunk.rows()));
     }
 
     #[test]

@@ -1,117 +1,160 @@
-//! Cuts a shard that does not fit in memory into slices of time.
+//! Cuts a shard that does not fit in memory into slices.
 //!
-//! Readings match only at equal times, so that slices join independently. Where they are cut depends on how many rows
-//! have which time and on the budget, never on the order in which rows arrived.
+//! A part is sorted by user or by serial, then by time. So rows are cut by user or by serial first, and by time only where
+//! one of them alone does not fit: then slices follow each other in the order of the rows, and share parts. Where they are
+//! cut depends on how many rows have which id and which time and on the budget, never on the order in which rows arrived.
 
-use stedi_engine::packed::{Chunk, ChunkWriter, PackRow, Unpacker};
+mod by_id;
+mod by_time;
+mod same_time;
+
+use stedi_engine::packed::{Chunk, ChunkWriter, PackRow, Run};
+use stedi_engine::rows::{Reading, StepReading};
 use stedi_engine::scan::Shuffle as _;
 
-use super::{Join, Rows};
+use super::Join;
 use crate::WorkError;
 use crate::scratch::{Scratch, ScratchError};
-use crate::shuffle::{Lane, ShuffleStore};
+use crate::shuffle::{Lane, Rows, ShuffleStore};
 
-/// Times are counted in so many bins of equal width; a bin that is too large is cut again by the next round.
-const BINS: usize = 4096;
+/// Slices of one cut at most: each has an open chunk. A slice that is still too large is cut again.
+const SLICES_MAX: usize = 64;
 
 /// Bytes of a chunk while cutting.
 const CHUNK_BYTES: usize = 16 << 10;
 
-/// Cuts `rows` into about `count` slices of equal numbers of rows, ascending in time. `None` if all have one time.
-pub(super) fn cut<'a>(rows: &Rows, count: usize, join: &Join<'a>) -> Result<Option<ShuffleStore<'a>>, WorkError> {
-    let (readings, steps) = rows;
-    let (mut first, mut last) = (i64::MAX, i64::MIN);
-    let mut widen = |time_ms: i64| {
-        first = first.min(time_ms);
-        last = last.max(time_ms);
-    };
-    visit_times(readings, join.scratch, &mut widen)?;
-    visit_times(steps, join.scratch, &mut widen)?;
-    if first >= last {
-        return Ok(None);
+/// What rows are cut by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    /// The user of a reading. Readings whose home is another shard are left out, and step readings.
+    User {
+        /// The shard that is cut.
+        shard: u32,
+    },
+    /// The serial of a step reading, with all readings that match it.
+    Serial,
+    /// The time.
+    Time,
+}
+
+impl Join<'_> {
+    /// Calls `write` with slices of `rows` that fit in memory, ascending in `key`, then in time.
+    pub(super) fn each_slice(
+        &self,
+        rows: Rows<'_>,
+        key: Key,
+        write: &mut dyn FnMut(Rows<'_>) -> Result<(), WorkError>,
+    ) -> Result<(), WorkError> {
+        self.check_cancelled()?;
+        if self.fits(&rows) {
+            return write(rows);
+        }
+        let scratch = rows.scratch.further();
+        match self.cut(&rows, key, &scratch)? {
+            Some((slices, key)) => {
+                drop(rows);
+                (0..slices.shards()).try_for_each(|slice| self.each_slice(slices.take(slice), key, write))
+            }
+            // all rows are of one millisecond, and of one user or serial
+            None => write(rows),
+        }
     }
-    let bins = Bins { first, width: first.abs_diff(last) / BINS as u64 + 1 };
-    let mut sizes = vec![0_usize; BINS];
-    visit_times(readings, join.scratch, |time_ms| sizes[bins.of(time_ms)] += 1)?;
-    visit_times(steps, join.scratch, |time_ms| sizes[bins.of(time_ms)] += 1)?;
-    let slice_of_bin = assign(&sizes, count.max(2));
-    let slices = slice_of_bin.last().map_or(1, |last| last + 1);
-    let mut store = ShuffleStore::new(slices, join.memory.slice_bytes / 4, join.scratch);
-    let slice_of = |time_ms| slice_of_bin[bins.of(time_ms)];
-    distribute(readings, slices, slice_of, join.scratch, |slice, chunk| store.put_readings(slice, chunk))?;
-    distribute(steps, slices, slice_of, join.scratch, |slice, chunk| store.put_steps(slice, chunk))?;
-    store.check()?;
-    Ok(Some(store))
-}
 
-#[derive(Clone, Copy)]
-struct Bins {
-    first: i64,
-    width: u64,
-}
+    /// Cuts `rows` by `key`, or by time where that is of no use; tells what the slices are to be cut by, should they be too
+    /// large. `None` if there is nothing to cut by.
+    pub(super) fn cut<'s>(
+        &self,
+        rows: &Rows<'_>,
+        key: Key,
+        scratch: &'s Scratch,
+    ) -> Result<Option<(ShuffleStore<'s>, Key)>, WorkError> {
+        let by_key = match key {
+            Key::User { shard } => self.cut_by_user(rows, shard, scratch)?,
+            Key::Serial => self.cut_by_serial(rows, scratch)?,
+            Key::Time => None,
+        };
+        Ok(match by_key {
+            Some(slices) => Some((slices, key)),
+            None => self.cut_by_time(rows, scratch)?.map(|slices| (slices, Key::Time)),
+        })
+    }
 
-impl Bins {
-    fn of(self, time_ms: i64) -> usize {
-        usize::try_from(self.first.abs_diff(time_ms) / self.width).unwrap_or(usize::MAX)
+    /// A store for so many slices. Slices of slices have one of their own, while the first is still there.
+    fn store<'s>(&self, slices: u32, scratch: &'s Scratch) -> ShuffleStore<'s> {
+        ShuffleStore::new(slices, self.memory.slice_bytes / 8, scratch)
     }
 }
 
-/// The slice of each bin: a new one begins when the last has its share of the rows.
-fn assign(sizes: &[usize], count: usize) -> Vec<u32> {
-    let share = sizes.iter().sum::<usize>().div_ceil(count);
+/// The slice of each place: a new one begins where the last would get larger than `limit`.
+fn assign(sizes: &[usize], limit: usize) -> Vec<u32> {
     let mut slice = 0;
-    let mut rows = 0;
+    let mut filled = 0;
     sizes
         .iter()
         .map(|&size| {
-            if rows > 0 && size > 0 && rows + size > share {
+            if filled > 0 && size > 0 && filled + size > limit {
                 slice += 1;
-                rows = 0;
+                filled = 0;
             }
-            rows += size;
+            filled += size;
             slice
         })
         .collect()
 }
 
-/// Calls `take` with the time of every row, epoch ms.
-fn visit_times<T: PackRow>(lane: &Lane<T>, scratch: &Scratch, mut take: impl FnMut(i64)) -> Result<(), ScratchError> {
-    let mut unpacker = Unpacker::default();
-    lane.visit(scratch, |run| {
-        unpacker.times_ms(&run)?.iter().copied().for_each(&mut take);
-        Ok(())
-    })
+/// Open chunks of all slices, for one kind of rows.
+struct Slices<'a, 's, T> {
+    store: &'a ShuffleStore<'s>,
+    put: fn(&ShuffleStore<'s>, u32, Chunk<T>),
+    open: Vec<ChunkWriter<T>>,
 }
 
-/// Puts every row into a chunk of its slice.
-fn distribute<T: PackRow>(
-    lane: &Lane<T>,
-    slices: u32,
-    slice_of: impl Fn(i64) -> u32,
-    scratch: &Scratch,
-    put: impl Fn(u32, Chunk<T>),
-) -> Result<(), ScratchError> {
-    let mut open: Vec<ChunkWriter<T>> = (0..slices).map(|_| ChunkWriter::default()).collect();
-    let mut unpacker = Unpacker::default();
-    let mut rows = Vec::new();
-    lane.visit(scratch, |run| {
-        rows.resize(run.rows, T::BLANK);
-        unpacker.unpack(&run, &mut rows)?;
-        for row in &rows {
-            let slice = slice_of(row.time_ms());
-            if let Some(full) = open[slice as usize].push(*row, CHUNK_BYTES) {
-                put(slice, full);
-            }
-        }
-        Ok(())
-    })?;
-    for (slice, mut writer) in (0..).zip(open) {
-        let rest = writer.take();
-        if rest.rows() > 0 {
-            put(slice, rest);
+impl<'a, 's> Slices<'a, 's, Reading> {
+    fn of_readings(store: &'a ShuffleStore<'s>) -> Self {
+        Self::new(store, ShuffleStore::put_readings)
+    }
+}
+
+impl<'a, 's> Slices<'a, 's, StepReading> {
+    fn of_steps(store: &'a ShuffleStore<'s>) -> Self {
+        Self::new(store, ShuffleStore::put_steps)
+    }
+}
+
+impl<'a, 's, T: PackRow> Slices<'a, 's, T> {
+    fn new(store: &'a ShuffleStore<'s>, put: fn(&ShuffleStore<'s>, u32, Chunk<T>)) -> Self {
+        Self { store, put, open: (0..store.shards()).map(|_| ChunkWriter::default()).collect() }
+    }
+
+    fn push(&mut self, slice: u32, row: T) {
+        if let Some(full) = self.open[slice as usize].push(row, CHUNK_BYTES) {
+            (self.put)(self.store, slice, full);
         }
     }
-    Ok(())
+
+    fn push_run(&mut self, slice: u32, run: &Run<'_, T>) {
+        if let Some(full) = self.open[slice as usize].push_run(run, CHUNK_BYTES) {
+            (self.put)(self.store, slice, full);
+        }
+    }
+
+    /// Hands over the chunks that are not full.
+    fn finish(self) {
+        for (slice, mut writer) in (0..).zip(self.open) {
+            let rest = writer.take();
+            if rest.rows() > 0 {
+                (self.put)(self.store, slice, rest);
+            }
+        }
+    }
+}
+
+/// Calls `take` with each run of `lane`.
+fn visit<T: PackRow>(lane: &Lane<T>, scratch: &Scratch, mut take: impl FnMut(&Run<'_, T>)) -> Result<(), ScratchError> {
+    lane.visit(scratch, |run| {
+        take(&run);
+        Ok(())
+    })
 }
 
 #[cfg(test)]
@@ -119,12 +162,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slices_take_their_share_and_never_split_a_bin() {
+    fn slices_take_what_fits_and_at_least_one_place() {
         assert_eq!(assign(&[1, 1, 1, 1], 2), [0, 0, 1, 1]);
         assert_eq!(assign(&[9, 0, 0, 1], 5), [0, 0, 0, 1]);
         assert_eq!(assign(&[0, 0, 5], 3), [0, 0, 0]);
-        let bins = Bins { first: i64::MIN, width: i64::MIN.abs_diff(i64::MAX) / BINS as u64 + 1 };
-        assert_eq!(bins.of(i64::MIN), 0);
-        assert!(bins.of(i64::MAX) < BINS);
+        assert_eq!(assign(&[2, 3, 1], 5), [0, 0, 1]);
     }
 }

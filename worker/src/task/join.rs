@@ -14,6 +14,7 @@ use crate::join::Join;
 use crate::memory;
 use crate::parts::LakeParts;
 use crate::scratch::Scratch;
+use crate::shuffle::Rows;
 
 /// Requests of one attempt that are under way at a time, at most.
 const FETCHES_AT_ONCE_MAX: usize = 4;
@@ -44,21 +45,15 @@ struct JoinShare {
 }
 
 impl JoinShare {
-    /// The share of a join that needs `need` bytes for all its rows at once, with `encoded` bytes of segments, where
-    /// `slots` joins divide `total` bytes; `None` if that is too little for it alone.
-    fn new(need: usize, encoded: usize, slice_bytes: usize, total: usize, slots: usize) -> Option<Self> {
-        let rows = Self::rows(need, slice_bytes);
+    /// The share of a join that needs `rows` bytes for its rows, with `encoded` bytes of segments, where `slots` joins divide
+    /// `total` bytes; `None` if that is too little for it alone.
+    fn new(rows: usize, encoded: usize, total: usize, slots: usize) -> Option<Self> {
         let left = total.checked_sub(rows).filter(|left| *left >= fetch_bytes())?;
         let fair = total / slots;
         let at_once = (fair / 8).min(left) / fetch_bytes();
         let at_once = at_once.clamp(1, FETCHES_AT_ONCE_MAX);
         let hold = encoded.min(fair.saturating_sub(rows + at_once * fetch_bytes()));
         Some(Self { rows, at_once, hold })
-    }
-
-    fn rows(need: usize, slice_bytes: usize) -> usize {
-        let slices = if need > slice_bytes { slice_bytes / 4 } else { 0 };
-        need.min(slice_bytes).saturating_add(slices)
     }
 
     fn bytes(&self) -> usize {
@@ -90,7 +85,6 @@ impl Executor {
             directory: &directory.customers,
             options: &self.context.options,
             memory: &memory,
-            scratch: &scratch,
             parts: &parts,
             progress: &self.progress,
             cancel: attempt.cancel,
@@ -98,17 +92,18 @@ impl Executor {
         let (reading_rows, step_rows) = (sum(readings, |s| s.rows), sum(steps, |s| s.rows));
         let encoded = sum(readings, |s| s.bytes) + sum(steps, |s| s.bytes);
         let need = join.need(reading_rows, step_rows);
-        let share = JoinShare::new(need, encoded, memory.slice_bytes, memory.stage_bytes, self.slots)
-            .ok_or_else(|| self.too_large(shard, JoinShare::rows(need, memory.slice_bytes), directory))?;
+        let share = JoinShare::new(need, encoded, memory.stage_bytes, self.slots)
+            .ok_or_else(|| self.too_large(shard, need, directory))?;
         let gate = self.gate(&memory);
         let _admitted = gate.enter(share.bytes(), attempt.cancel).ok_or(WorkError::Cancelled)?;
 
         let mut hold = share.hold;
         let readings = self.fetch::<Reading>(attempt, shard, readings, share.at_once, &scratch, &mut hold)?;
         let steps = self.fetch::<StepReading>(attempt, shard, steps, share.at_once, &scratch, &mut hold)?;
+        let rows = Rows { readings, steps, scratch: &scratch };
         attempt.cost.rows += (reading_rows + step_rows) as u64;
         let mut space = self.spaces.take();
-        self.pool.install(|| join.shard(shard, (readings, steps), &mut space))?;
+        self.pool.install(|| join.shard(shard, rows, &mut space))?;
         self.spaces.put_back(space);
         attempt.cost.spilled_bytes += scratch.bytes_written();
         Ok(attempt.parts(parts))
@@ -137,12 +132,12 @@ mod tests {
     #[test]
     fn what_is_left_of_a_fair_share_holds_segments() {
         let mib = |n: usize| n << 20;
-        let share = JoinShare::new(mib(100), mib(60), mib(192), mib(1024), 2);
+        let share = JoinShare::new(mib(100), mib(60), mib(1024), 2);
         assert_eq!(share, Some(JoinShare { rows: mib(100), at_once: 4, hold: mib(60) }));
-        let sliced = JoinShare::new(mib(1000), mib(600), mib(192), mib(1024), 2);
-        assert_eq!(sliced, Some(JoinShare { rows: mib(240), at_once: 4, hold: mib(512 - 240 - 16) }));
-        let poor = JoinShare::new(mib(1000), mib(600), mib(192), mib(250), 4);
+        let large = JoinShare::new(mib(240), mib(600), mib(1024), 2);
+        assert_eq!(large, Some(JoinShare { rows: mib(240), at_once: 4, hold: mib(512 - 240 - 16) }));
+        let poor = JoinShare::new(mib(240), mib(600), mib(250), 4);
         assert_eq!(poor, Some(JoinShare { rows: mib(240), at_once: 1, hold: 0 }));
-        assert_eq!(JoinShare::new(mib(1000), mib(600), mib(192), mib(243), 4), None);
+        assert_eq!(JoinShare::new(mib(240), mib(600), mib(243), 4), None);
     }
 }

@@ -61,7 +61,7 @@ impl<'s, S: PartStore> TableEncoder<'s, S> {
     }
 
     /// The shard whose parts these are.
-    pub(crate) fn shard(&self) -> u32 {
+    pub fn shard(&self) -> u32 {
         self.shard
     }
 
