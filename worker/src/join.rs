@@ -2,6 +2,7 @@
 
 pub(crate) mod gate;
 mod slice;
+pub(crate) mod spaces;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -20,6 +21,7 @@ use crate::scratch::{Scratch, ScratchError};
 use crate::shuffle::{Lane, Rows, ShuffleStore};
 use gate::Gate;
 use slice::Key;
+use spaces::Spaces;
 
 /// Bytes that encoding takes for each row being joined: matches, and the encoded row group.
 const ENCODE_BYTES_PER_ROW: usize = 24;
@@ -47,6 +49,7 @@ pub struct Join<'a> {
 /// If a part cannot be written, the scratch cannot be used, or the run is cancelled.
 pub fn join(join: &Join<'_>, shuffle: &ShuffleStore<'_>, pool: &rayon::ThreadPool) -> Result<(), WorkError> {
     let gate = Gate::new(join.memory.join_bytes);
+    let spaces = Spaces::default();
     let mut shards: Vec<u32> = (0..shuffle.shards()).collect();
     // the largest first, so that none is left alone at the end
     shards.sort_by_key(|&shard| {
@@ -57,13 +60,14 @@ pub fn join(join: &Join<'_>, shuffle: &ShuffleStore<'_>, pool: &rayon::ThreadPoo
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
     let drive = || -> Result<(), WorkError> {
-        let mut space = JoinSpace::default();
         while !stop.load(Ordering::Relaxed) {
             let Some(&shard) = shards.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
             join.check_cancelled()?;
             let (readings, steps) = shuffle.rows(shard);
-            let _admitted = gate.enter(join.need(readings, steps), join.cancel).ok_or(WorkError::Cancelled)?;
+            let admitted = gate.enter(join.need(readings, steps), join.cancel).ok_or(WorkError::Cancelled)?;
+            let mut space = spaces.take(admitted.left());
             pool.install(|| join.shard(shard, shuffle.take(shard), &mut space))?;
+            spaces.put_back(space);
             join.progress.shards_done.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
@@ -125,8 +129,7 @@ impl<'a> Join<'a> {
         if rows <= self.room() {
             return rows + index;
         }
-        // slices wait in memory, too
-        self.room() + index + self.memory.slice_bytes / 4
+        self.room() + index + self.memory.waiting_bytes()
     }
 
     fn check_cancelled(&self) -> Result<(), WorkError> {

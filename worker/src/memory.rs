@@ -111,8 +111,14 @@ impl MemoryPlan {
             chunk_bytes,
             join_bytes,
             stage_bytes: share(90),
-            slice_bytes: join_bytes.min(usize::try_from(SLICE_BYTES_MAX).unwrap_or(usize::MAX)),
+            // the rest is for slices that wait
+            slice_bytes: (join_bytes / 5 * 4).min(usize::try_from(SLICE_BYTES_MAX).unwrap_or(usize::MAX)),
         })
+    }
+
+    /// Bytes of the other slices of a shard that wait in memory while one is joined; more of them are spilled.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.slice_bytes / 4
     }
 }
 

@@ -22,6 +22,7 @@ use stedi_store::Lake;
 use tokio::runtime::Handle;
 
 use crate::join::gate::Gate;
+use crate::join::spaces::Spaces;
 use crate::memory::{self, MemoryPlan};
 use crate::panics;
 use crate::parts::LakeParts;
@@ -44,7 +45,7 @@ pub struct Executor {
     runtime: Handle,
     pool: rayon::ThreadPool,
     shared: Shared,
-    spaces: join::Spaces,
+    spaces: Spaces,
     cpu: CpuMeter,
     progress: Progress,
 }
@@ -92,7 +93,7 @@ impl Executor {
             runtime,
             pool,
             shared: Shared::default(),
-            spaces: join::Spaces::default(),
+            spaces: Spaces::default(),
             cpu: CpuMeter::default(),
             progress: Progress::default(),
         })

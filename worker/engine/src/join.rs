@@ -34,6 +34,15 @@ pub struct ShardRows {
     steps: Grouped<StepReading>,
 }
 
+impl JoinSpace {
+    /// Bytes of memory that it holds.
+    pub fn memory_bytes(&self) -> usize {
+        self.readings.capacity() * size_of::<Reading>()
+            + self.steps.capacity() * size_of::<StepReading>()
+            + self.matches.capacity() * size_of::<Match>()
+    }
+}
+
 impl ShardRows {
     /// Sorts what the builders hold; `dedupe` drops exact duplicates.
     pub fn new(readings: GroupedBuilder<Reading>, steps: GroupedBuilder<StepReading>, dedupe: bool) -> Self {

@@ -41,6 +41,13 @@ impl Gate {
     }
 }
 
+impl Admitted<'_> {
+    /// What nobody has taken just now.
+    pub(crate) fn left(&self) -> usize {
+        self.gate.total.saturating_sub(*self.gate.taken.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 impl Drop for Admitted<'_> {
     fn drop(&mut self) {
         *self.gate.taken.lock().unwrap_or_else(PoisonError::into_inner) -= self.share;

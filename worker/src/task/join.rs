@@ -1,8 +1,5 @@
 //! The join stage: the segments of one shard to its parts.
 
-use std::sync::{Mutex, PoisonError};
-
-use stedi_engine::join::JoinSpace;
 use stedi_engine::rows::{Reading, StepReading};
 use stedi_job::task::{FailureClass, SegmentRef, TaskOutput};
 
@@ -18,20 +15,6 @@ use crate::shuffle::Rows;
 
 /// Requests of one attempt that are under way at a time, at most.
 const FETCHES_AT_ONCE_MAX: usize = 4;
-
-/// Memory that joins leave to later ones.
-#[derive(Debug, Default)]
-pub(super) struct Spaces(Mutex<Vec<JoinSpace>>);
-
-impl Spaces {
-    fn take(&self) -> JoinSpace {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
-    }
-
-    fn put_back(&self, space: JoinSpace) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(space);
-    }
-}
 
 /// How one join uses its share of the memory, in bytes.
 #[derive(Debug, PartialEq, Eq)]
@@ -95,14 +78,14 @@ impl Executor {
         let share = JoinShare::new(need, encoded, memory.stage_bytes, self.slots)
             .ok_or_else(|| self.too_large(shard, need, directory))?;
         let gate = self.gate(&memory);
-        let _admitted = gate.enter(share.bytes(), attempt.cancel).ok_or(WorkError::Cancelled)?;
+        let admitted = gate.enter(share.bytes(), attempt.cancel).ok_or(WorkError::Cancelled)?;
 
         let mut hold = share.hold;
         let readings = self.fetch::<Reading>(attempt, shard, readings, share.at_once, &scratch, &mut hold)?;
         let steps = self.fetch::<StepReading>(attempt, shard, steps, share.at_once, &scratch, &mut hold)?;
         let rows = Rows { readings, steps, scratch: &scratch };
         attempt.cost.rows += (reading_rows + step_rows) as u64;
-        let mut space = self.spaces.take();
+        let mut space = self.spaces.take(admitted.left());
         self.pool.install(|| join.shard(shard, rows, &mut space))?;
         self.spaces.put_back(space);
         attempt.cost.spilled_bytes += scratch.bytes_written();

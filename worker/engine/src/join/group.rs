@@ -97,6 +97,11 @@ impl<T: Row> GroupedBuilder<T> {
         for i in 1..self.starts.len() {
             self.starts[i] += self.starts[i - 1];
         }
+        if self.rows.capacity() < self.total {
+            // growing would hold the old memory beside the new
+            self.rows = Vec::new();
+            self.rows.reserve_exact(self.total);
+        }
         self.rows.resize(self.total, T::BLANK);
     }
 
