@@ -8,11 +8,13 @@ pub use run_plan::{
     LandingPlan, PlanError, PlanObject, RunPlan, StageTasks, TASK_BYTES, TaskSizes, table_task_bytes, task_bytes,
 };
 
-/// Landing bytes of a shard while there are few shards: its rows, sorted, take some tens of MiB of memory.
+/// Landing bytes of a shard while there are few shards: its rows, sorted, fit in memory at once, and many workers have
+/// something to do.
 const SHARD_BYTES_MIN: u64 = 256 << 20;
 
-/// Landing bytes of a shard at most by default: its parts come near the target size of a part.
-const SHARD_BYTES_MAX: u64 = 4 << 30;
+/// Landing bytes of a shard at most by default. A table that takes a thirtieth of landing has parts of the target size
+/// then; what a worker holds in scratch for a join stays below 10 GiB, whatever the readings are.
+const SHARD_BYTES_MAX: u64 = 8 << 30;
 
 /// From so many shards on, shards grow before they become more.
 const SHARDS_WANTED: u64 = 64;
@@ -78,7 +80,7 @@ mod tests {
         assert_eq!(shards_of(1 << 30), 4);
         assert_eq!(shards_of(16 << 30), 64);
         assert_eq!(shards_of(64 << 30), 64);
-        assert_eq!(shards_of(1 << 40), 256);
+        assert_eq!(shards_of(1 << 40), 128);
         assert_eq!(shards_of(u64::MAX), SHARDS_MAX);
         assert_eq!(shard_count([("a.json.gz", 1 << 30)].into_iter()), 40);
     }
