@@ -143,9 +143,9 @@ impl Drive {
 
     fn perform(&self, action: Action, workers: &mut Workers) {
         match action {
-            Action::Grant { worker, lease, valid_ms, work } => {
+            Action::Grant { worker, lease, valid_ms, sparing, work } => {
                 tracing::debug!(task = %lease.attempt.task, attempt = lease.attempt.attempt, worker = worker.0, "grant");
-                workers.send(worker, ToWorker::Grant { lease, valid_ms, work });
+                workers.send(worker, ToWorker::Grant { lease, valid_ms, sparing, work });
             }
             Action::Revoke { worker, lease, why } => {
                 tracing::info!(task = %lease.attempt.task, attempt = lease.attempt.attempt, worker = worker.0, ?why, "revoke");

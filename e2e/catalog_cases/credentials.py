@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import hashlib
 import http.server
 import json
 import threading
@@ -32,6 +33,28 @@ def keys_of_a_profile(server, binaries):
     names = {"aws_access_key_id": KEYS["AccessKeyId"], "aws_secret_access_key": KEYS["SecretAccessKey"]}
     path.write_text("[team]\n" + "".join(f"{name} = {value}\n" for name, value in names.items()))
     reads(scene, {"AWS_SHARED_CREDENTIALS_FILE": str(path), "AWS_PROFILE": "team"})
+
+
+def keys_of_a_sign_in(server, binaries):
+    """As IAM Identity Center gives them for what `aws sso login` left."""
+    scene = Scene(server, binaries)
+    home = server.folder / "home"
+    tokens = home / ".aws/sso/cache"
+    tokens.mkdir(parents=True)
+    account = "sso_account_id = 000000000000\nsso_role_name = reader\n"
+    session = "sso_region = us-east-1\nsso_start_url = https://example.awsapps.com/start\n"
+    path = home / "config"
+    path.write_text(f"[default]\nsso_session = team\n{account}[sso-session team]\n{session}")
+    cached = tokens / f"{hashlib.sha1(b'team').hexdigest()}.json"
+    signed_in = {"accessToken": TOKEN, "region": "us-east-1"}
+    cached.write_text(json.dumps({**signed_in, "expiresAt": "2099-01-01T00:00:00Z"}))
+    keys = {"accessKeyId": KEYS["AccessKeyId"], "secretAccessKey": KEYS["SecretAccessKey"], "sessionToken": "session"}
+    answers = {"/federation/credentials": json.dumps({"roleCredentials": {**keys, "expiration": 4070908800000}})}
+    with agent(answers, "x-amz-sso_bearer_token") as address:
+        variables = {"HOME": str(home), "AWS_CONFIG_FILE": str(path), "AWS_ENDPOINT_URL_SSO": f"http://{address}"}
+        reads(scene, variables)
+        cached.write_text(json.dumps({**signed_in, "expiresAt": "2020-01-01T00:00:00Z"}))
+        has(scene.code(1, "plan", environment=NONE | variables).stderr, "credentials cannot be had")
 
 
 def keys_of_a_process(server, binaries):
@@ -92,7 +115,7 @@ def agent(answers, header):
     class Agent(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             known = self.headers[header] == TOKEN
-            self.answer(answers.get(self.path) if known else None, 404 if known else 403)
+            self.answer(answers.get(self.path.partition("?")[0]) if known else None, 404 if known else 403)
 
         def do_PUT(self):
             self.answer(TOKEN if self.path == "/latest/api/token" else None, 404)
@@ -116,6 +139,7 @@ def agent(answers, header):
 CASES = [
     no_keys_are_told_so,
     keys_of_a_profile,
+    keys_of_a_sign_in,
     keys_of_a_process,
     keys_of_a_web_identity,
     keys_of_a_container,

@@ -126,8 +126,8 @@ impl From<ToWorker> for wire::CoordinatorMessage {
                 let context = Some(context.into());
                 Message::Registered(wire::Registered { context, heartbeat_interval_ms, epoch: epoch.0 })
             }
-            ToWorker::Grant { lease, valid_ms, work } => {
-                Message::Grant(wire::Grant { lease: Some(lease.into()), valid_ms, work: Some(work.into()) })
+            ToWorker::Grant { lease, valid_ms, sparing, work } => {
+                Message::Grant(wire::Grant { lease: Some(lease.into()), valid_ms, sparing, work: Some(work.into()) })
             }
             ToWorker::Revoke { lease, why } => {
                 Message::Revoke(wire::Revoke { lease: Some(lease.into()), why: names::to_wire(why) })
@@ -152,6 +152,7 @@ impl TryFrom<wire::CoordinatorMessage> for ToWorker {
             Message::Grant(grant) => Self::Grant {
                 lease: required(grant.lease, "grant.lease")?,
                 valid_ms: grant.valid_ms,
+                sparing: grant.sparing,
                 work: required(grant.work, "grant.work")?,
             },
             Message::Revoke(revoke) => {

@@ -101,6 +101,8 @@ pub enum ToWorker {
         lease: Lease,
         /// How long the worker may go on without hearing from the coordinator, in milliseconds.
         valid_ms: u64,
+        /// Whether it is to take as little memory as it can.
+        sparing: bool,
         /// What to do.
         work: Work,
     },

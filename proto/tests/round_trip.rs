@@ -190,7 +190,12 @@ fn to_worker() -> impl Strategy<Value = ToWorker> {
         (context(), any::<u64>(), any::<u32>()).prop_map(|(context, heartbeat_interval_ms, epoch)| {
             ToWorker::Registered(Registered { context, heartbeat_interval_ms, epoch: Epoch(epoch) })
         }),
-        (lease(), any::<u64>(), work()).prop_map(|(lease, valid_ms, work)| ToWorker::Grant { lease, valid_ms, work }),
+        (lease(), any::<u64>(), any::<bool>(), work()).prop_map(|(lease, valid_ms, sparing, work)| ToWorker::Grant {
+            lease,
+            valid_ms,
+            sparing,
+            work
+        }),
         (lease(), proptest::sample::select(revoked.to_vec())).prop_map(|(lease, why)| ToWorker::Revoke { lease, why }),
         (proptest::sample::select(dismissed.to_vec()), text())
             .prop_map(|(why, message)| ToWorker::Dismiss { why, message }),

@@ -204,6 +204,8 @@ impl Simulation {
         let id = busy[self.below(busy.len())];
         let which = self.below(self.workers[&id].leases.len());
         let fails = self.mishap("attempt fails", 5);
+        // as after one that ran out of memory
+        let sparing = self.below(4) == 0;
         let Some(worker) = self.workers.get_mut(&id) else { return };
         let (lease, work) = worker.leases.swap_remove(which);
         if fails {
@@ -211,7 +213,7 @@ impl Simulation {
             self.inbox.push(Event::TaskFailed { worker: id, lease, class, message });
             return;
         }
-        let done = worker.executor.execute(lease.attempt, &work, &AtomicBool::new(false));
+        let done = worker.executor.execute(lease.attempt, &work, sparing, &AtomicBool::new(false));
         let (output, cost) = done.unwrap_or_else(|error| unreachable!("{lease:?}: {error:?}"));
         if self.mishap("worker dies with what it has done", 5) {
             self.workers.remove(&id);

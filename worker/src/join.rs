@@ -129,7 +129,7 @@ impl<'a> Join<'a> {
         if rows <= self.room() {
             return rows + index;
         }
-        self.room() + index + self.memory.waiting_bytes()
+        self.room() + index + self.memory.waiting_bytes
     }
 
     fn check_cancelled(&self) -> Result<(), WorkError> {

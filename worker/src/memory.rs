@@ -81,6 +81,8 @@ pub struct MemoryPlan {
     pub stage_bytes: usize,
     /// Rows of one shard being joined; a larger shard is joined in slices.
     pub slice_bytes: usize,
+    /// The other slices of a shard, while one is joined; more of them are spilled.
+    pub waiting_bytes: usize,
 }
 
 /// The threads that `total_bytes` allow of the `wanted` ones, which are one for each processor if nobody says.
@@ -105,20 +107,23 @@ impl MemoryPlan {
         // what is being spilled is there twice: in chunks, and put together
         let spilling_bytes = 2 * PIECE_BYTES * threads;
         let join_bytes = share(40);
+        // the rest is for slices that wait
+        let slice_bytes = (join_bytes / 5 * 4).min(usize::try_from(SLICE_BYTES_MAX).unwrap_or(usize::MAX));
         Ok(Self {
             threads,
             shuffle_bytes: share(45).saturating_sub(open_bytes + spilling_bytes),
             chunk_bytes,
             join_bytes,
             stage_bytes: share(90),
-            // the rest is for slices that wait
-            slice_bytes: (join_bytes / 5 * 4).min(usize::try_from(SLICE_BYTES_MAX).unwrap_or(usize::MAX)),
+            slice_bytes,
+            waiting_bytes: slice_bytes / 4,
         })
     }
 
-    /// Bytes of the other slices of a shard that wait in memory while one is joined; more of them are spilled.
-    pub(crate) fn waiting_bytes(&self) -> usize {
-        self.slice_bytes / 4
+    /// The least with which a task still does the very same work: what may be anywhere is in scratch or in the store.
+    pub(crate) fn sparing(self) -> Self {
+        let (shuffle_bytes, waiting_bytes) = (self.shuffle_bytes / 8, self.waiting_bytes / 8);
+        Self { shuffle_bytes, waiting_bytes, chunk_bytes: CHUNK_BYTES_MIN, ..self }
     }
 }
 

@@ -38,6 +38,8 @@ const TRANSFER_SHARE: u64 = 4;
 /// Executes attempts of one run's tasks in one worker process.
 pub struct Executor {
     lake: Lake,
+    /// The same, with as little memory for what is on its way as can be.
+    sparing_lake: Lake,
     context: RunContext,
     memory_bytes: u64,
     slots: usize,
@@ -53,6 +55,8 @@ pub struct Executor {
 /// One attempt being executed, and what it has cost so far.
 struct Attempt<'a> {
     id: AttemptId,
+    /// Whether it is to take as little memory as it can.
+    sparing: bool,
     cancel: &'a AtomicBool,
     cost: TaskCost,
 }
@@ -73,6 +77,7 @@ impl Executor {
     ) -> Result<Self, TaskError> {
         let slots = slots.max(1);
         let lake = lake.on_runtime(&runtime).with_transfers_within(memory_bytes / TRANSFER_SHARE / slots as u64);
+        let sparing_lake = lake.with_transfers_within(0);
         std::fs::create_dir_all(&scratch).map_err(|error| {
             let text = format!("failed to make scratch folder {}; name another with --scratch", scratch.display());
             TaskError::new(FailureClass::Permanent, text).caused_by(&error)
@@ -86,6 +91,7 @@ impl Executor {
             })?;
         Ok(Self {
             lake,
+            sparing_lake,
             context,
             memory_bytes,
             slots,
@@ -104,7 +110,8 @@ impl Executor {
         &self.progress
     }
 
-    /// Runs one attempt to its end. `cancel` is looked at often. Several attempts may run at once, one a slot.
+    /// Runs one attempt to its end; one that is `sparing` takes as little memory as it can, and makes the same. `cancel` is
+    /// looked at often. Several attempts may run at once, one a slot.
     ///
     /// Blocks: for threads that compute, never for those of the runtime.
     ///
@@ -114,12 +121,13 @@ impl Executor {
         &self,
         attempt: AttemptId,
         work: &Work,
+        sparing: bool,
         cancel: &AtomicBool,
     ) -> Result<(TaskOutput, TaskCost), TaskError> {
         let started = std::time::Instant::now();
         let cpu = self.cpu.start();
         let outcome = panics::catch(|| {
-            let mut attempt = Attempt { id: attempt, cancel, cost: TaskCost::default() };
+            let mut attempt = Attempt { id: attempt, sparing, cancel, cost: TaskCost::default() };
             let output = self.perform(&mut attempt, work)?;
             Ok((output, attempt.cost))
         });
@@ -152,7 +160,7 @@ impl Executor {
             Work::WriteCustomers { directory, readers } => {
                 let directory = self.directory(attempt, directory)?;
                 let readers = self.readers(attempt, readers, &directory)?;
-                let parts = LakeParts::of_task(&self.lake, self.context.run_id, &self.runtime);
+                let parts = LakeParts::of_task(self.lake(attempt), self.context.run_id, &self.runtime);
                 let compression = self.context.options.compression;
                 let written = self
                     .pool
@@ -164,14 +172,19 @@ impl Executor {
         }
     }
 
+    fn lake(&self, attempt: &Attempt<'_>) -> &Lake {
+        if attempt.sparing { &self.sparing_lake } else { &self.lake }
+    }
+
     /// How memory is divided beside this directory.
-    fn memory(&self, directory: &SharedDirectory) -> Result<MemoryPlan, TaskError> {
+    fn memory(&self, attempt: &Attempt<'_>, directory: &SharedDirectory) -> Result<MemoryPlan, TaskError> {
         let shards = self.context.options.shards;
         let held = directory.customers.memory_bytes();
         let plan = MemoryPlan::new(self.memory_bytes - self.transfer_bytes(), self.slots, shards, held)
             .map_err(WorkError::Memory)?;
         let slice_bytes = usize::try_from(self.context.slice_bytes).unwrap_or(usize::MAX);
-        Ok(MemoryPlan { slice_bytes, ..plan })
+        let plan = MemoryPlan { slice_bytes, waiting_bytes: slice_bytes / 4, ..plan };
+        Ok(if attempt.sparing { plan.sparing() } else { plan })
     }
 
     /// Memory that what goes to and from the store takes while all slots are busy. Where S3 cannot do with a fair share

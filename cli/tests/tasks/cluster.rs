@@ -250,7 +250,7 @@ impl Cluster<'_> {
         splits
     }
 
-    /// One attempt of a task, by one of the workers.
+    /// One attempt of a task, by one of the workers. Every other one takes as little memory as it can.
     pub(crate) fn execute(
         &self,
         stage: Stage,
@@ -259,7 +259,7 @@ impl Cluster<'_> {
         work: &Work,
     ) -> Result<(TaskOutput, TaskCost), TaskError> {
         let worker = &self.workers[(index + attempt) as usize % self.workers.len()];
-        worker.execute(attempt_id(stage, index, attempt), work, &AtomicBool::new(false))
+        worker.execute(attempt_id(stage, index, attempt), work, attempt % 2 == 1, &AtomicBool::new(false))
     }
 
     /// All attempts of all tasks of a stage, as many at a time as there are slots; of each task one that won.

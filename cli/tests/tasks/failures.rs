@@ -140,7 +140,7 @@ fn a_damaged_directory_is_named() {
     bytes[middle] ^= 1;
     fs::write(&path, bytes).expect("it may be written");
     let other = scene.executor(&cluster.context, 256 << 20, 1);
-    let outcome = other.execute(attempt_id(Stage::Join, 0, 0), &scanned.join(), &AtomicBool::new(false));
+    let outcome = other.execute(attempt_id(Stage::Join, 0, 0), &scanned.join(), false, &AtomicBool::new(false));
     assert_failed(outcome, FailureClass::BadInput, &scanned.directory);
 }
 
@@ -186,7 +186,7 @@ fn a_cancelled_join_leaves_whole_parts_or_none() {
                     cancel.store(true, Ordering::Relaxed);
                 });
             }
-            let outcome = cluster.workers[0].execute(attempt_id(Stage::Join, 0, 0), &scanned.join(), &cancel);
+            let outcome = cluster.workers[0].execute(attempt_id(Stage::Join, 0, 0), &scanned.join(), false, &cancel);
             ended.store(true, Ordering::Relaxed);
             outcome
         });
@@ -231,10 +231,10 @@ fn too_little_memory_is_told_with_the_way_out() {
     readings[0].rows = 1 << 30;
     let large = Work::JoinShard { shard, directory, readings, steps };
     let small = scene.executor(&cluster.context, 128 << 20, 2);
-    let outcome = small.execute(attempt_id(Stage::Join, 0, 0), &large, &AtomicBool::new(false));
+    let outcome = small.execute(attempt_id(Stage::Join, 0, 0), &large, false, &AtomicBool::new(false));
     assert_failed(outcome, FailureClass::OutOfMemory, "--memory 128MiB is too little; give at least ");
     // what is small fits
-    let outcome = small.execute(attempt_id(Stage::Join, 0, 1), &scanned.join(), &AtomicBool::new(false));
+    let outcome = small.execute(attempt_id(Stage::Join, 0, 1), &scanned.join(), false, &AtomicBool::new(false));
     assert!(outcome.is_ok(), "{outcome:?}");
 }
 

@@ -213,6 +213,8 @@ pub enum Action {
         /// How long the worker may go on without hearing from the coordinator. A duration, because clocks differ; a
         /// heartbeat that the coordinator received renews it.
         valid_ms: u64,
+        /// Whether it is to take as little memory as it can: an earlier attempt ran out of it.
+        sparing: bool,
         /// What is to be done.
         work: Work,
     },

@@ -21,11 +21,15 @@ pub(crate) struct Finished {
     pub(crate) result: Result<(TaskOutput, TaskCost), TaskError>,
 }
 
-struct Granted {
-    lease: Lease,
-    work: Work,
-    valid: Duration,
-    executor: Arc<Executor>,
+/// A lease, and what it takes to execute it.
+pub(crate) struct Granted {
+    pub(crate) lease: Lease,
+    pub(crate) work: Work,
+    /// Whether the attempt is to take as little memory as it can.
+    pub(crate) sparing: bool,
+    /// How long the worker may go on without hearing from the coordinator.
+    pub(crate) valid: Duration,
+    pub(crate) executor: Arc<Executor>,
 }
 
 struct Running {
@@ -53,11 +57,12 @@ impl Attempts {
     }
 
     /// Takes a lease; it begins when a thread is free.
-    pub(crate) fn grant(&mut self, lease: Lease, work: Work, valid: Duration, executor: Arc<Executor>) {
-        if self.running.contains_key(&lease) || self.waiting.iter().any(|granted| granted.lease == lease) {
+    pub(crate) fn grant(&mut self, granted: Granted) {
+        let lease = granted.lease;
+        if self.running.contains_key(&lease) || self.waiting.iter().any(|waiting| waiting.lease == lease) {
             return;
         }
-        self.waiting.push_back(Granted { lease, work, valid, executor });
+        self.waiting.push_back(granted);
         self.begin_next();
     }
 
@@ -112,13 +117,14 @@ impl Attempts {
 
     fn begin_next(&mut self) {
         while self.busy < self.slots {
-            let Some(Granted { lease, work, valid, executor }) = self.waiting.pop_front() else { return };
+            let Some(granted) = self.waiting.pop_front() else { return };
+            let (lease, valid) = (granted.lease, granted.valid);
             let cancel = Arc::new(AtomicBool::new(false));
             self.running.insert(lease, Running { cancel: Arc::clone(&cancel), valid });
             self.busy += 1;
             let (session, finished) = (self.session, self.finished.clone());
             tokio::spawn(async move {
-                let attempt = tokio::task::spawn_blocking(move || execute(lease, &work, &executor, &cancel)).await;
+                let attempt = tokio::task::spawn_blocking(move || execute(&granted, &cancel)).await;
                 let result = attempt.unwrap_or_else(|panic| Err(panicked(&panic)));
                 // the receiver goes only when the process does
                 let _ = finished.send(Finished { lease, session, result });
@@ -128,15 +134,11 @@ impl Attempts {
 }
 
 /// Executes an attempt on this thread.
-fn execute(
-    lease: Lease,
-    work: &Work,
-    executor: &Executor,
-    cancel: &AtomicBool,
-) -> Result<(TaskOutput, TaskCost), TaskError> {
+fn execute(granted: &Granted, cancel: &AtomicBool) -> Result<(TaskOutput, TaskCost), TaskError> {
+    let Granted { lease, work, sparing, executor, .. } = granted;
     let stage = lease.attempt.task.stage;
     fault::task_point(stage.name(), "begun");
-    let result = executor.execute(lease.attempt, work, cancel);
+    let result = executor.execute(lease.attempt, work, *sparing, cancel);
     fault::task_point(stage.name(), "done");
     result
 }

@@ -15,7 +15,7 @@ use tonic::Streaming;
 use tonic::transport::Endpoint;
 use tracing::Instrument as _;
 
-use crate::attempts::Finished;
+use crate::attempts::{Finished, Granted};
 use crate::connection;
 use crate::work::{OpenError, Worker};
 
@@ -146,9 +146,10 @@ async fn converse(
         worker.metrics.running.set(i64::try_from(worker.attempts.busy()).unwrap_or(i64::MAX));
         tokio::select! {
             message = stream.receive() => match message? {
-                ToWorker::Grant { lease, valid_ms, work } if !worker.draining => {
-                    tracing::info!(task = %lease.attempt.task, attempt = lease.attempt.attempt, stage = lease.attempt.task.stage.name(), "begin");
-                    worker.attempts.grant(lease, work, Duration::from_millis(valid_ms), Arc::clone(executor));
+                ToWorker::Grant { lease, valid_ms, sparing, work } if !worker.draining => {
+                    tracing::info!(task = %lease.attempt.task, attempt = lease.attempt.attempt, stage = lease.attempt.task.stage.name(), sparing, "begin");
+                    let (valid, executor) = (Duration::from_millis(valid_ms), Arc::clone(executor));
+                    worker.attempts.grant(Granted { lease, work, sparing, valid, executor });
                 }
                 // it crossed the message that says so
                 ToWorker::Grant { lease, .. } => stream.send(FromWorker::Returned { lease })?,

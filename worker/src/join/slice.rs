@@ -81,7 +81,7 @@ impl Join<'_> {
 
     /// A store for so many slices. Slices of slices have one of their own, while the first is still there.
     fn store<'s>(&self, slices: u32, scratch: &'s Scratch) -> ShuffleStore<'s> {
-        ShuffleStore::new(slices, self.memory.waiting_bytes() / 2, scratch)
+        ShuffleStore::new(slices, self.memory.waiting_bytes / 2, scratch)
     }
 }
 

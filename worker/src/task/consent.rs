@@ -11,9 +11,10 @@ use crate::customers;
 
 impl Executor {
     pub(super) fn consent(&self, attempt: &mut Attempt<'_>, splits: &[ObjectSplit]) -> Result<TaskOutput, TaskError> {
-        let landing = self.landing(LandingTable::Customer, splits)?;
+        let landing = self.landing(attempt, LandingTable::Customer, splits)?;
         let options = &self.context.options;
-        let ((trusted, counts), rejects) = self.with_scan(attempt, &landing, self.slots, |scan| {
+        let threads = if attempt.sparing { 1 } else { self.slots };
+        let ((trusted, counts), rejects) = self.with_scan(attempt, &landing, threads, |scan| {
             customers::trusted(scan, options.consent, self.memory_bytes)
         })?;
         let counts = landing.counts(attempt, counts);
@@ -23,7 +24,7 @@ impl Executor {
             TaskError::new(FailureClass::Permanent, "failed to encode the directory".to_owned()).caused_by(&error)
         })?;
         attempt.cost.written_bytes += bytes.len() as u64;
-        if self.runtime.block_on(self.lake.put_new(&path, Bytes::from(bytes)))? == PutNew::Exists {
+        if self.runtime.block_on(self.lake(attempt).put_new(&path, Bytes::from(bytes)))? == PutNew::Exists {
             return Err(self.taken(&path));
         }
         let directory = Directory::new(trusted, options.shards, options.match_mode);

@@ -39,6 +39,10 @@ impl JoinShare {
         Some(Self { rows, at_once, hold })
     }
 
+    fn sparing(self) -> Self {
+        Self { at_once: 1, hold: 0, ..self }
+    }
+
     fn bytes(&self) -> usize {
         self.rows + self.at_once * fetch_bytes() + self.hold
     }
@@ -61,8 +65,8 @@ impl Executor {
         readings: &[SegmentRef],
         steps: &[SegmentRef],
     ) -> Result<TaskOutput, TaskError> {
-        let memory = self.memory(directory)?;
-        let parts = LakeParts::of_task(&self.lake, self.context.run_id, &self.runtime);
+        let memory = self.memory(attempt, directory)?;
+        let parts = LakeParts::of_task(self.lake(attempt), self.context.run_id, &self.runtime);
         let scratch = Scratch::new(&self.scratch);
         let join = Join {
             directory: &directory.customers,
@@ -76,6 +80,7 @@ impl Executor {
         let encoded = sum(readings, |s| s.bytes) + sum(steps, |s| s.bytes);
         let need = join.need(reading_rows, step_rows);
         let share = JoinShare::new(need, encoded, memory.stage_bytes, self.slots)
+            .map(|share| if attempt.sparing { share.sparing() } else { share })
             .ok_or_else(|| self.too_large(shard, need, directory))?;
         let gate = self.gate(&memory);
         let admitted = gate.enter(share.bytes(), attempt.cancel).ok_or(WorkError::Cancelled)?;
@@ -111,6 +116,13 @@ impl Executor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sparing_join_holds_nothing_that_may_be_in_scratch() {
+        let mib = |n: usize| n << 20;
+        let share = JoinShare::new(mib(100), mib(60), mib(1024), 2).map(JoinShare::sparing);
+        assert_eq!(share, Some(JoinShare { rows: mib(100), at_once: 1, hold: 0 }));
+    }
 
     #[test]
     fn what_is_left_of_a_fair_share_holds_segments() {

@@ -50,11 +50,16 @@ impl Landing {
 }
 
 impl Executor {
-    pub(super) fn landing(&self, table: LandingTable, splits: &[ObjectSplit]) -> Result<Landing, TaskError> {
+    pub(super) fn landing(
+        &self,
+        attempt: &Attempt<'_>,
+        table: LandingTable,
+        splits: &[ObjectSplit],
+    ) -> Result<Landing, TaskError> {
         let mut by_number: BTreeMap<u32, LandingObject> = BTreeMap::new();
         for ObjectSplit { object, key, etag, object_bytes, .. } in splits {
             if !by_number.contains_key(object) {
-                let opened = self.lake.landing_object(table, key, etag, *object_bytes);
+                let opened = self.lake(attempt).landing_object(table, key, etag, *object_bytes);
                 by_number.insert(*object, self.runtime.block_on(opened)?);
             }
         }
@@ -76,7 +81,8 @@ impl Executor {
         body: impl FnOnce(&Scan<'_>) -> Result<T, WorkError>,
     ) -> Result<(T, Vec<RejectCount>), TaskError> {
         let reader = LandingReader::new(self.runtime.clone());
-        let quarantine = QuarantineStore::of_task(&self.lake, self.context.run_id, attempt.id.task, &self.runtime);
+        let quarantine =
+            QuarantineStore::of_task(self.lake(attempt), self.context.run_id, attempt.id.task, &self.runtime);
         let scan = Scan {
             table: landing.table,
             objects: &landing.objects,
@@ -101,8 +107,8 @@ impl Executor {
         directory: &SharedDirectory,
         curated: Option<&[bool]>,
     ) -> Result<TaskOutput, TaskError> {
-        let landing = self.landing(table, splits)?;
-        let memory = self.memory(directory)?;
+        let landing = self.landing(attempt, table, splits)?;
+        let memory = self.memory(attempt, directory)?;
         let customers = &directory.customers;
         match curated {
             None => {
@@ -127,7 +133,7 @@ impl Executor {
 
     fn shuffle_file<T: PackRow>(&self, attempt: &Attempt<'_>, shuffle_bytes: usize) -> ShuffleFile<'_, T> {
         let path = layout::shuffle_path(self.context.run_id, &attempt.id.to_string());
-        ShuffleFile::new(&self.lake, path, self.context.options.shards, shuffle_bytes / self.slots)
+        ShuffleFile::new(self.lake(attempt), path, self.context.options.shards, shuffle_bytes / self.slots)
     }
 
     fn finish_scan<T: PackRow>(

@@ -55,10 +55,11 @@ impl Executor {
         scratch: &Scratch,
         hold: &mut usize,
     ) -> Result<Lane<T>, TaskError> {
+        let lake = self.lake(attempt);
         let mut lane = Lane::default();
         let mut arriving = futures::stream::iter(fetches(segments))
             .map(|fetch| async move {
-                let bytes = self.lake.read_range(fetch.path, fetch.range.clone()).await;
+                let bytes = lake.read_range(fetch.path, fetch.range.clone()).await;
                 (fetch, bytes)
             })
             .buffered(at_once);

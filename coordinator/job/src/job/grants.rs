@@ -71,7 +71,9 @@ impl Job {
         });
         let (work, entries) = self.work(task);
         let lease = Lease { attempt, epoch: self.epoch };
-        actions.push(Action::Grant { worker, lease, valid_ms: self.config.worker_timeout_ms, work });
+        // what the largest workers are there for, they can do at full speed
+        let sparing = state.memory != MemoryNeed::Slot && !capacity.high_memory;
+        actions.push(Action::Grant { worker, lease, valid_ms: self.config.worker_timeout_ms, sparing, work });
         Ok(entries)
     }
 

@@ -292,8 +292,9 @@ fn shown_work(work: &Work) -> String {
 
 fn shown(action: &Action) -> String {
     match action {
-        Action::Grant { worker, lease, work, .. } => {
-            format!("grant w{} {} {}", worker.0, shown_lease(lease), shown_work(work))
+        Action::Grant { worker, lease, sparing, work, .. } => {
+            let how = if *sparing { " sparing" } else { "" };
+            format!("grant w{} {}{how} {}", worker.0, shown_lease(lease), shown_work(work))
         }
         Action::Revoke { worker, lease, why } => format!("revoke w{} {} {why:?}", worker.0, shown_lease(lease)),
         Action::Save { record } => {
