@@ -30,7 +30,8 @@ impl Transfers {
         [Self::MOST, Self::FEWER].into_iter().find(|sizes| sizes.memory_bytes() <= bytes).unwrap_or(Self::LEAST)
     }
 
-    /// Memory that one thread's take: an upload, and objects that are read ahead of the decoder.
+    /// Memory that one thread's take: an upload, and objects that are read ahead of the decoder. A join in slices has two
+    /// uploads open, but reads no objects.
     pub(crate) fn memory_bytes(self) -> u64 {
         let upload = self.part_bytes * (1 + self.parts_under_way);
         let read = PIECE_BYTES * (1 + self.pieces_ahead as u64);
