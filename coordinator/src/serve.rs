@@ -13,8 +13,9 @@ use stedi_lake::LandingTable;
 use stedi_lake::report::RunSummary;
 use stedi_proto::wire::dispatch_server::DispatchServer;
 use stedi_proto::{DESCRIPTORS, Registered, TO_COORDINATOR_BYTES_MAX, TO_WORKER_BYTES_MAX};
-use stedi_run::{Inputs, clean_up, new_run_id, slice_bytes, unchanged};
+use stedi_run::{Inputs, clean_up, new_run_id, unchanged};
 use stedi_store::{CommitLog, Lake, fault, probe};
+use stedi_worker::memory::slice_bytes;
 use stedi_worker::quarantine::RejectPlace;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -187,7 +188,7 @@ async fn prepare(args: &RunCommand, started: Instant) -> Result<Found, ServeErro
         clean_up(&lake, visitor, false).await;
         return Ok(Found::Nothing(unchanged(&lake, current, started)));
     }
-    let slice_bytes = slice_bytes(&config, &options)?;
+    let slice_bytes = slice_bytes(config.memory_bytes);
     let header = plan::Header::new(&inputs, &options, slice_bytes, current.as_ref());
     let seq = header.seq();
     let holder = format!("{} {}", args.listen, std::process::id());

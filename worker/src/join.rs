@@ -64,8 +64,9 @@ pub fn join(join: &Join<'_>, shuffle: &ShuffleStore<'_>, pool: &rayon::ThreadPoo
             let Some(&shard) = shards.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
             join.check_cancelled()?;
             let (readings, steps) = shuffle.rows(shard);
-            let admitted = gate.enter(join.need(readings, steps), join.cancel).ok_or(WorkError::Cancelled)?;
-            let mut space = spaces.take(admitted.left());
+            let need = join.need(readings, steps);
+            let admitted = gate.enter(need, join.cancel).ok_or(WorkError::Cancelled)?;
+            let mut space = spaces.take(need, admitted.left());
             pool.install(|| join.shard(shard, shuffle.take(shard), &mut space))?;
             spaces.put_back(space);
             join.progress.shards_done.fetch_add(1, Ordering::Relaxed);
@@ -111,8 +112,8 @@ impl<'a> Join<'a> {
         rows.readings.rows() * self.reading_bytes() + rows.steps.rows() * Self::STEP_BYTES
     }
 
-    /// Bytes of memory for rows that are joined at once. With very many customers, what they take leaves a slice little; it
-    /// may be a quarter larger then.
+    /// Bytes of memory for rows that are joined at once: what the index of customers leaves of a slice, but a quarter of it
+    /// in any case.
     fn room(&self) -> usize {
         let slice_bytes = self.memory.slice_bytes;
         slice_bytes.saturating_sub(ShardRows::index_bytes(self.directory)).max(slice_bytes / 4)
@@ -211,6 +212,7 @@ impl<'a> Join<'a> {
 
     fn sorted(&self, rows: Rows<'_>, space: &mut JoinSpace) -> Result<ShardRows, WorkError> {
         let Rows { readings, steps, scratch } = rows;
+        space.keep_within(self.room(), readings.rows(), steps.rows());
         let readings = group(readings, self.directory.user_count(), &mut space.readings, scratch)?;
         let steps = group(steps, self.directory.serial_count(), &mut space.steps, scratch)?;
         self.check_cancelled()?;

@@ -85,6 +85,17 @@ pub struct MemoryPlan {
     pub waiting_bytes: usize,
 }
 
+/// Slices that wait take one in so many bytes of the one that is joined.
+const WAITING_SHARE: usize = 4;
+
+/// Memory that the rows of one shard or slice may take in a run with `--memory` of `total_bytes`. It decides bytes of parts,
+/// so that it follows from `total_bytes` alone: room for it is left with the most threads and customers that there may be.
+pub fn slice_bytes(total_bytes: u64) -> u64 {
+    let threads_max = (total_bytes / BYTES_PER_THREAD_MIN).max(1);
+    let available = total_bytes.saturating_sub(BASE_BYTES + THREAD_BYTES * threads_max);
+    (available / 100 * 35).min(SLICE_BYTES_MAX)
+}
+
 /// The threads that `total_bytes` allow of the `wanted` ones, which are one for each processor if nobody says.
 pub fn threads(total_bytes: u64, wanted: Option<usize>) -> usize {
     let wanted = wanted.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
@@ -106,18 +117,23 @@ impl MemoryPlan {
         let open_bytes = open_chunks * chunk_bytes;
         // what is being spilled is there twice: in chunks, and put together
         let spilling_bytes = 2 * PIECE_BYTES * threads;
-        let join_bytes = share(40);
-        // the rest is for slices that wait
-        let slice_bytes = (join_bytes / 5 * 4).min(usize::try_from(SLICE_BYTES_MAX).unwrap_or(usize::MAX));
+        let slice_bytes = usize::try_from(slice_bytes(total_bytes)).unwrap_or(usize::MAX);
+        let waiting_bytes = slice_bytes / WAITING_SHARE;
+        let join_bytes = share(40).max(slice_bytes + waiting_bytes);
         Ok(Self {
             threads,
-            shuffle_bytes: share(45).saturating_sub(open_bytes + spilling_bytes),
+            shuffle_bytes: share(85).saturating_sub(join_bytes + open_bytes + spilling_bytes),
             chunk_bytes,
             join_bytes,
             stage_bytes: share(90),
             slice_bytes,
-            waiting_bytes: slice_bytes / 4,
+            waiting_bytes,
         })
+    }
+
+    /// The same with slices of `slice_bytes`, which the run decides.
+    pub(crate) fn with_slices(self, slice_bytes: usize) -> Self {
+        Self { slice_bytes, waiting_bytes: slice_bytes / WAITING_SHARE, ..self }
     }
 
     /// The least with which a task still does the very same work: what may be anywhere is in scratch or in the store.
@@ -180,15 +196,25 @@ mod tests {
     #[test]
     fn the_shares_fit_the_budget() {
         for total in [64 << 20, 128 << 20, 512 << 20, 2 << 30] {
-            for shards in [1, 5, 170, 4096] {
-                let threads = threads(total, Some(8));
-                let plan = MemoryPlan::new(total, threads, shards, 1 << 20).expect("enough");
-                let open = plan.chunk_bytes * shards as usize * threads;
-                let used = plan.shuffle_bytes + plan.join_bytes + open;
-                assert!(used as u64 + BASE_BYTES < total || plan.chunk_bytes == CHUNK_BYTES_MIN, "{total} {plan:?}");
-                assert!(plan.slice_bytes >= 4 << 20, "{total} {plan:?}");
+            for (shards, customers) in [(1, 1 << 20), (5, 0), (170, 1 << 20), (4096, 0), (1, usize::MAX)] {
+                for wanted in [1, 2, 8, 1000] {
+                    let threads = threads(total, Some(wanted));
+                    let most = usize::try_from(available_bytes(total, threads) / 2).expect("it fits");
+                    let plan = MemoryPlan::new(total, threads, shards, customers.min(most)).expect("enough");
+                    let open = plan.chunk_bytes * shards as usize * threads;
+                    let used = plan.shuffle_bytes + plan.join_bytes + open + customers.min(most);
+                    let fits = used as u64 + fixed_bytes(threads) < total;
+                    assert!(fits || plan.chunk_bytes == CHUNK_BYTES_MIN, "{total} {threads} {customers} {plan:?}");
+                    assert!(plan.slice_bytes >= 4 << 20 && plan.join_bytes >= plan.slice_bytes * 5 / 4, "{plan:?}");
+                }
             }
         }
+    }
+
+    #[test]
+    fn slices_follow_from_memory_alone() {
+        let mib = |total: u64| slice_bytes(total << 20) >> 20;
+        assert_eq!([64, 128, 512, 1024, 2048].map(mib), [8, 26, 130, 192, 192]);
     }
 
     #[test]

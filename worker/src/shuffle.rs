@@ -161,6 +161,10 @@ impl<'s> ShuffleStore<'s> {
     }
 
     fn put<T: PackRow>(&self, lanes: &[Mutex<Lane<T>>], shard: u32, chunk: Chunk<T>) {
+        if self.has_failed() {
+            // it could only stay in memory, and is not wanted any more
+            return;
+        }
         let added = chunk.memory_bytes();
         // before the chunk can be taken again
         self.resident_bytes.fetch_add(added, Ordering::Relaxed);
@@ -268,7 +272,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let scratch = Scratch::new(&dir.path().join("gone"));
         let mut store = ShuffleStore::new(1, 0, &scratch);
-        store.put_steps(0, steps(5));
-        assert!(store.has_failed() && store.check().is_err());
+        for _ in 0..9 {
+            store.put_steps(0, steps(5));
+        }
+        assert!(store.has_failed() && store.rows(0).1 <= 5, "what cannot be spilled is not kept");
+        assert!(store.check().is_err());
     }
 }

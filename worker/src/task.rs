@@ -182,8 +182,7 @@ impl Executor {
         let held = directory.customers.memory_bytes();
         let plan = MemoryPlan::new(self.memory_bytes - self.transfer_bytes(), self.slots, shards, held)
             .map_err(WorkError::Memory)?;
-        let slice_bytes = usize::try_from(self.context.slice_bytes).unwrap_or(usize::MAX);
-        let plan = MemoryPlan { slice_bytes, waiting_bytes: slice_bytes / 4, ..plan };
+        let plan = plan.with_slices(usize::try_from(self.context.slice_bytes).unwrap_or(usize::MAX));
         Ok(if attempt.sparing { plan.sparing() } else { plan })
     }
 

@@ -19,7 +19,7 @@ use stedi_lake::report::LedgerEntry;
 use stedi_lake::{ConsentPolicy, CuratedTable, LandingTable, MatchMode, RunId, layout};
 use stedi_sim_s3::{KEY_ID, S3Server, SECRET};
 use stedi_store::{CommitLog, Lake, LandingObject, S3Client};
-use stedi_worker::memory::{MEMORY_BYTES_MIN, MemoryPlan, SLICE_BYTES_MAX};
+use stedi_worker::memory::{MEMORY_BYTES_MIN, SLICE_BYTES_MAX, slice_bytes};
 use stedi_worker::progress::Progress;
 use stedi_worker::read::LandingReader;
 use stedi_worker::scan::is_splittable;
@@ -118,15 +118,7 @@ impl Scene {
             ..Self::tolerant()
         };
         self.commit(&config);
-        // the slices of that run follow from the memory of its directory
-        let cluster =
-            self.cluster(Shape { split_bytes: u64::MAX, splits_a_task: 1, workers: 1, slots: 1, attempts: 1 });
-        let splits = cluster.splits(LandingTable::Customer);
-        let consent = cluster.execute(Stage::Consent, 0, 0, &Work::Consent { splits }).expect("customers are read");
-        let TaskOutput::Consent { directory_memory_bytes, .. } = consent.0 else { unreachable!("{consent:?}") };
-        let directory = usize::try_from(directory_memory_bytes).expect("it fits");
-        let plan = MemoryPlan::new(MEMORY_BYTES_MIN, 1, 1, directory).expect("enough");
-        self.slice_bytes = plan.slice_bytes as u64;
+        self.slice_bytes = slice_bytes(MEMORY_BYTES_MIN);
     }
 
     fn tolerant() -> RunConfig {

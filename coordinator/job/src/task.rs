@@ -287,7 +287,7 @@ pub struct RunContext {
     pub lake: String,
     /// What decides the bytes of the parts.
     pub options: TableOptions,
-    /// Memory of the rows that one join holds at once; a larger shard is joined in time slices. The same for all workers,
+    /// Memory of the rows that one join holds at once; a larger shard is joined in slices. The same for all workers,
     /// because the bytes of the parts depend on it.
     pub slice_bytes: u64,
 }

@@ -19,7 +19,7 @@ pub use commit::{Curated, Run, clean_up, table_summaries, unchanged};
 pub use error::RunError;
 pub use inputs::Inputs;
 pub use options::{LandingOptions, RunConfig, RunOptions};
-pub use plan::{Plan, PlannedLanding, plan, run_plan, slice_bytes};
+pub use plan::{Plan, PlannedLanding, plan, run_plan};
 pub use report::{CostEstimate, Mode, RunReport};
 pub use stage_clock::{SoFar, StageClock};
 

@@ -12,7 +12,7 @@ use stedi_lake::LandingTable;
 use stedi_lake::options::TableOptions;
 use stedi_store::{CommitLog, Lake, LandingObject};
 use stedi_worker::WorkError;
-use stedi_worker::memory::{self, MemoryPlan};
+use stedi_worker::memory::slice_bytes;
 use stedi_worker::read::{LandingReader, ReadError};
 use stedi_worker::scan::is_splittable;
 use tokio::runtime::Runtime;
@@ -61,7 +61,7 @@ pub fn plan(lake: &Lake, config: &RunConfig, runtime: &Runtime) -> Result<Plan, 
         run_id: new_run_id()?,
         lake: lake.uri().to_owned(),
         options: options.clone(),
-        slice_bytes: slice_bytes(config, &options)?,
+        slice_bytes: slice_bytes(config.memory_bytes),
     };
     let reader = LandingReader::new(runtime.handle().clone());
     let tasks = run_plan(&inputs, context, &reader).map_err(WorkError::Read)?.stages();
@@ -118,15 +118,4 @@ fn splittable(objects: &[LandingObject], task_bytes: u64, reader: &LandingReader
         }
         Ok(found)
     })
-}
-
-/// Memory of the rows that one join holds at once: that of a run in one process with these options, so that one process
-/// and many write the same bytes.
-///
-/// # Errors
-/// If there is too little memory for anything.
-pub fn slice_bytes(config: &RunConfig, options: &TableOptions) -> Result<u64, RunError> {
-    let threads = memory::threads(config.memory_bytes, config.threads);
-    let memory = MemoryPlan::new(config.memory_bytes, threads, options.shards, 0).map_err(WorkError::Memory)?;
-    Ok(memory.slice_bytes as u64)
 }

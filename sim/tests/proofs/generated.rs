@@ -86,13 +86,13 @@ fn every_object_is_accounted_for() {
 /// So many rows in one shard that it is spilled and, in little memory, joined in slices.
 #[test]
 fn a_shard_larger_than_memory() {
-    larger_than_memory(&GenerateConfig { days: 3, ..config(Profile::Clean, 1500) });
+    larger_than_memory(&GenerateConfig { days: 7, ..config(Profile::Clean, 1500) });
 }
 
 /// Slices of serials that share users, and of users that share serials.
 #[test]
 fn a_shared_shard_larger_than_memory() {
-    larger_than_memory(&GenerateConfig { days: 4, ..config(Profile::Legacy, 1500) });
+    larger_than_memory(&GenerateConfig { days: 8, ..config(Profile::Legacy, 1500) });
 }
 
 fn larger_than_memory(config: &GenerateConfig) {
@@ -102,7 +102,7 @@ fn larger_than_memory(config: &GenerateConfig) {
     let oracle = Oracle::new();
     for curation in Curation::all().filter(|curation| !curation.dedupe).step_by(3) {
         let expected = oracle.curate(&landing, curation);
-        for memory_mib in [64, 2048] {
+        for memory_mib in [100, 2048] {
             let run = lake.run(curation, Setting { shards: 1, threads: 2, memory_mib });
             if let Some(difference) = run.difference(&expected, &landing) {
                 panic!("{curation:?} in {memory_mib} MiB: {difference}");
@@ -110,10 +110,12 @@ fn larger_than_memory(config: &GenerateConfig) {
             let (tables, groups) = (CuratedTable::ALL.len(), run.parts.row_groups());
             assert_eq!(
                 groups > tables,
-                memory_mib == 64,
+                memory_mib == 100,
                 "{groups} row groups in {memory_mib} MiB: one for each slice"
             );
             assert_eq!(run.parts.names().count(), tables, "slices share a part");
+            let other = lake.run(curation, Setting { shards: 1, threads: 1, memory_mib });
+            assert_eq!(run.parts.different_part(&other.parts), None, "threads decide where slices end");
         }
     }
 }

@@ -154,9 +154,8 @@ impl Directory {
         }
     }
 
-    /// The shard of a serial.
     #[inline]
-    pub fn shard_of_serial(&self, serial: u32) -> u32 {
+    pub(crate) fn shard_of_serial(&self, serial: u32) -> u32 {
         self.shard_of_serial[serial as usize]
     }
 

@@ -1,4 +1,4 @@
-//! From the rows of one shard, or of one time slice of it, to its rows of the three reading tables.
+//! From the rows of one shard, or of one slice of it, to its rows of the three reading tables.
 //!
 //! Rows arrive in any order; everything here ends in total orders, so the outcome depends on the set of rows alone.
 
@@ -35,6 +35,15 @@ pub struct ShardRows {
 }
 
 impl JoinSpace {
+    /// Lets go of what is here, if it and the rows of a join that is to come would take more than `bytes`.
+    pub fn keep_within(&mut self, bytes: usize, readings: usize, steps: usize) {
+        let readings = self.readings.capacity().max(readings) * size_of::<Reading>();
+        let steps = self.steps.capacity().max(steps) * size_of::<StepReading>();
+        if readings + steps > bytes {
+            *self = Self::default();
+        }
+    }
+
     /// Bytes of memory that it holds.
     pub fn memory_bytes(&self) -> usize {
         self.readings.capacity() * size_of::<Reading>()

@@ -17,7 +17,7 @@ use crate::WorkError;
 use crate::scratch::{Scratch, ScratchError};
 use crate::shuffle::{Lane, Rows, ShuffleStore};
 
-/// Slices of one cut at most: each has an open chunk. A slice that is still too large is cut again.
+/// Slices of one cut, about: each has an open chunk. A slice that is still too large is cut again.
 const SLICES_MAX: usize = 64;
 
 /// Bytes of a chunk while cutting.
@@ -79,9 +79,9 @@ impl Join<'_> {
         })
     }
 
-    /// A store for so many slices. Slices of slices have one of their own, while the first is still there.
+    /// A store for so many slices. Slices of slices have one of their own, while the first is still there: up to four.
     fn store<'s>(&self, slices: u32, scratch: &'s Scratch) -> ShuffleStore<'s> {
-        ShuffleStore::new(slices, self.memory.waiting_bytes / 2, scratch)
+        ShuffleStore::new(slices, self.memory.waiting_bytes / 4, scratch)
     }
 }
 

@@ -85,12 +85,13 @@ impl Executor {
         let gate = self.gate(&memory);
         let admitted = gate.enter(share.bytes(), attempt.cancel).ok_or(WorkError::Cancelled)?;
 
+        // before anything is fetched: what other joins left takes memory, too
+        let mut space = self.spaces.take(share.rows, if attempt.sparing { 0 } else { admitted.left() });
         let mut hold = share.hold;
         let readings = self.fetch::<Reading>(attempt, shard, readings, share.at_once, &scratch, &mut hold)?;
         let steps = self.fetch::<StepReading>(attempt, shard, steps, share.at_once, &scratch, &mut hold)?;
         let rows = Rows { readings, steps, scratch: &scratch };
         attempt.cost.rows += (reading_rows + step_rows) as u64;
-        let mut space = self.spaces.take(admitted.left());
         self.pool.install(|| join.shard(shard, rows, &mut space))?;
         self.spaces.put_back(space);
         attempt.cost.spilled_bytes += scratch.bytes_written();

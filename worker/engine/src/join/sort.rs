@@ -4,8 +4,9 @@ use std::cmp::Ordering;
 
 use super::group::Row;
 
-/// Bits of a key that tell which row it is of; the others are its time, counted from the earliest of its group.
-const PLACE_BITS: u32 = 24;
+/// Bits of a key that tell which row it is of; the others are its time, counted from the earliest of its group. Larger
+/// groups are sorted as they are: keys and copies of them would take more memory than the rows have.
+const PLACE_BITS: u32 = 18;
 
 /// Fewer rows are sorted as they are.
 const ROWS_MIN: usize = 24;
