@@ -56,7 +56,9 @@ pub fn run(lake: &Lake, config: &RunConfig, progress: &Progress) -> Result<RunOu
         .enable_all()
         .build()
         .map_err(RunError::Runtime)?;
-    let lake = &lake.on_runtime(runtime.handle());
+    let threads = memory::threads(config.memory_bytes, config.threads);
+    let (lake, transfer_bytes) =
+        &memory::with_transfers(&lake.on_runtime(runtime.handle()), config.memory_bytes, threads);
     let requests_before = lake.requests();
     let run = new_run_id()?;
     let current = runtime.block_on(CommitLog::new(lake).latest())?;
@@ -72,7 +74,8 @@ pub fn run(lake: &Lake, config: &RunConfig, progress: &Progress) -> Result<RunOu
         runtime.block_on(clean_up(lake, run, false));
         return Ok(RunOutcome { summary, quarantine: QuarantineSummary::default() });
     }
-    let job = Job { run: Run { lake, id: run, inputs: &inputs, options: &options }, config, progress };
+    let run_of = Run { lake, id: run, inputs: &inputs, options: &options };
+    let job = Job { run: run_of, config, threads, transfer_bytes: *transfer_bytes, progress };
     let quarantine = QuarantineStore::new(lake, run);
     let outcome = job.curate(&runtime, &quarantine).and_then(|(curated, stages, shards)| {
         progress.enter(Stage::Commit);
@@ -104,6 +107,9 @@ pub fn run(lake: &Lake, config: &RunConfig, progress: &Progress) -> Result<RunOu
 struct Job<'a> {
     run: Run<'a>,
     config: &'a RunConfig,
+    threads: usize,
+    /// Memory that what goes to and from the store takes.
+    transfer_bytes: u64,
     progress: &'a Progress,
 }
 
@@ -114,8 +120,7 @@ impl Job<'_> {
         runtime: &tokio::runtime::Runtime,
         quarantine: &QuarantineStore<'_>,
     ) -> Result<(Curated, Vec<StageReport>, ShardReport), RunError> {
-        let config = self.config;
-        let threads = memory::threads(config.memory_bytes, config.threads);
+        let (config, threads) = (self.config, self.threads);
         let reader = LandingReader::new(runtime.handle().clone());
         let plan = |table| ScanPlan::of_objects(self.run.inputs.objects(table), &reader).map_err(WorkError::Read);
         let scan = |table, plan| Scan {
@@ -141,7 +146,8 @@ impl Job<'_> {
         counts.insert(LandingTable::Customer, numbered(&customer_counts));
         fault::point("after_customers");
 
-        let memory = MemoryPlan::new(config.memory_bytes, threads, self.run.options.shards, directory.memory_bytes())
+        let (shards, held) = (self.run.options.shards, directory.memory_bytes());
+        let memory = MemoryPlan::new(config.memory_bytes, self.transfer_bytes, threads, shards, held)
             .map_err(WorkError::Memory)?;
         let scratch = Scratch::new(&self.scratch_folder());
         scratch.make_folder().map_err(WorkError::Scratch)?;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use serde_json::Value;
 use stedi_lake::layout;
 use stedi_sim_s3::{BUCKET, Effect, Request, S3Server};
@@ -48,14 +49,18 @@ impl Scene {
         self.server.lake(PREFIX)
     }
 
-    fn stedi(&self, lake: &str, subcommand: &str, args: &[&str]) -> Output {
+    fn command(&self, lake: &str, subcommand: &str, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stedi"));
         let ours = |name: &str| ["STEDI_", "AWS_"].iter().any(|prefix| name.starts_with(prefix));
         for (name, _) in std::env::vars_os().filter(|(name, _)| ours(&name.to_string_lossy())) {
             command.env_remove(name);
         }
         command.args([subcommand, "--lake", lake]).args(args).envs(self.server.env()).stdin(Stdio::null());
-        command.output().unwrap()
+        command
+    }
+
+    fn stedi(&self, lake: &str, subcommand: &str, args: &[&str]) -> Output {
+        self.command(lake, subcommand, args).output().unwrap()
     }
 
     fn on_s3(&self, subcommand: &str, args: &[&str]) -> Output {
@@ -159,6 +164,26 @@ fn a_run_on_s3_makes_the_parts_of_a_run_on_disk() {
     let again = json(&scene.on_s3("run", &options));
     assert_eq!((&again["status"], &again["run_id"]), (&"unchanged".into(), &on_s3["run_id"]));
     assert_code(&scene.on_s3("verify", &[]), 0);
+}
+
+#[test]
+fn memory_holds_what_is_on_its_way() {
+    let scene = Scene::with_landing(&["--customers", "4000", "--days", "5"]);
+    for memory_mib in [112, 160] {
+        let memory = format!("{memory_mib}MiB");
+        let args = ["--memory", &memory, "--threads", "2", "--shards", "1", "--compression", "none", "--force"];
+        let mut command = scene.command(&scene.lake(), "run", &args);
+        let child = command.env("STEDI_FAULT", "before_commit:stop").spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        let (_, status) = waitpid(Some(pid), WaitOptions::UNTRACED).unwrap().unwrap();
+        assert!(status.stopped(), "{status:?}");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let resident_kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+        kill_process(pid, Signal::CONT).unwrap();
+        assert_code(&child.wait_with_output().unwrap(), 0);
+        assert!(resident_kib <= memory_mib << 10, "{resident_kib} KiB resident with --memory {memory}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! How a run divides its memory budget.
 
 use stedi_engine::packed::RUN_BYTES_MAX;
+use stedi_store::Lake;
 
 use crate::shuffle::PIECE_BYTES;
 
@@ -85,6 +86,23 @@ pub struct MemoryPlan {
     pub waiting_bytes: usize,
 }
 
+/// What goes to and from the store may take one in so many bytes.
+const TRANSFER_SHARE: u64 = 4;
+
+/// What the client of S3 takes: connections, TLS, its tables of rules.
+const CLIENT_BYTES: u64 = 12 << 20;
+
+/// `lake` with as much under way as `threads` threads of a process with `total_bytes` may have, and the memory that this
+/// takes while all are busy. Where S3 cannot do with a fair share of little memory, the rest must do with less.
+pub fn with_transfers(lake: &Lake, total_bytes: u64, threads: usize) -> (Lake, u64) {
+    let lake = lake.with_transfers_within(total_bytes / TRANSFER_SHARE / threads as u64);
+    let wanted = match lake.transfer_bytes() {
+        0 => 0,
+        of_thread => CLIENT_BYTES + of_thread.saturating_mul(threads as u64),
+    };
+    (lake, wanted.min(available_bytes(total_bytes, threads) / 2))
+}
+
 /// Slices that wait take one in so many bytes of the one that is joined.
 const WAITING_SHARE: usize = 4;
 
@@ -104,13 +122,21 @@ pub fn threads(total_bytes: u64, wanted: Option<usize>) -> usize {
 }
 
 impl MemoryPlan {
-    /// Divides `total_bytes` for a run with `customer_bytes` of trusted customers and `shards` shards.
+    /// Divides `total_bytes` for a run with `customer_bytes` of trusted customers and `shards` shards, where what goes to and
+    /// from the store takes `transfer_bytes`.
     ///
     /// # Errors
     /// If the customers take more than half of what there is.
-    pub fn new(total_bytes: u64, threads: usize, shards: u32, customer_bytes: usize) -> Result<Self, TooLittleMemory> {
-        TooLittleMemory::check(total_bytes, threads, customer_bytes)?;
-        let available = total_bytes - fixed_bytes(threads) - customer_bytes as u64;
+    pub fn new(
+        total_bytes: u64,
+        transfer_bytes: u64,
+        threads: usize,
+        shards: u32,
+        customer_bytes: usize,
+    ) -> Result<Self, TooLittleMemory> {
+        let rest = total_bytes.saturating_sub(transfer_bytes);
+        TooLittleMemory::check(rest, threads, customer_bytes)?;
+        let available = rest - fixed_bytes(threads) - customer_bytes as u64;
         let share = |percent: u64| usize::try_from(available / 100 * percent).unwrap_or(usize::MAX);
         let open_chunks = shards as usize * threads;
         let chunk_bytes = (share(5) / open_chunks).clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
@@ -131,9 +157,10 @@ impl MemoryPlan {
         })
     }
 
-    /// The same with slices of `slice_bytes`, which the run decides.
-    pub(crate) fn with_slices(self, slice_bytes: usize) -> Self {
-        Self { slice_bytes, waiting_bytes: slice_bytes / WAITING_SHARE, ..self }
+    /// The same for a process that executes one stage at a time, with slices of `slice_bytes`, which the run decides.
+    pub(crate) fn of_stage(self, slice_bytes: usize) -> Self {
+        let waiting_bytes = slice_bytes / WAITING_SHARE;
+        Self { shuffle_bytes: self.stage_bytes / 2, slice_bytes, waiting_bytes, ..self }
     }
 
     /// The least with which a task still does the very same work: what may be anywhere is in scratch or in the store.
@@ -200,7 +227,7 @@ mod tests {
                 for wanted in [1, 2, 8, 1000] {
                     let threads = threads(total, Some(wanted));
                     let most = usize::try_from(available_bytes(total, threads) / 2).expect("it fits");
-                    let plan = MemoryPlan::new(total, threads, shards, customers.min(most)).expect("enough");
+                    let plan = MemoryPlan::new(total, 0, threads, shards, customers.min(most)).expect("enough");
                     let open = plan.chunk_bytes * shards as usize * threads;
                     let used = plan.shuffle_bytes + plan.join_bytes + open + customers.min(most);
                     let fits = used as u64 + fixed_bytes(threads) < total;
@@ -221,7 +248,7 @@ mod tests {
     fn a_stage_fits_the_memory_that_is_asked_for_it() {
         for stage in [1, 100 << 20, 300 << 20] {
             for customers in [1 << 20, 200 << 20] {
-                let plan = MemoryPlan::new(bytes_for_stage(4, customers, stage), 4, 7, customers);
+                let plan = MemoryPlan::new(bytes_for_stage(4, customers, stage), 0, 4, 7, customers);
                 assert!(plan.expect("customers fit, too").stage_bytes >= stage);
             }
         }
@@ -229,7 +256,7 @@ mod tests {
 
     #[test]
     fn customers_that_do_not_fit_are_an_error_with_a_way_out() {
-        let error = MemoryPlan::new(64 << 20, 1, 1, 100 << 20).expect_err("too many customers");
+        let error = MemoryPlan::new(64 << 20, 0, 1, 1, 100 << 20).expect_err("too many customers");
         assert_eq!(error.wanted_mib, 241);
     }
 }

@@ -32,9 +32,6 @@ use cost::CpuMeter;
 pub use failure::TaskError;
 use shared::{Shared, SharedDirectory};
 
-/// What goes to and from the store may take one in so many bytes of a worker's memory.
-const TRANSFER_SHARE: u64 = 4;
-
 /// Executes attempts of one run's tasks in one worker process.
 pub struct Executor {
     lake: Lake,
@@ -42,6 +39,8 @@ pub struct Executor {
     sparing_lake: Lake,
     context: RunContext,
     memory_bytes: u64,
+    /// Of these, what goes to and from the store takes so much while all slots are busy.
+    transfer_bytes: u64,
     slots: usize,
     scratch: PathBuf,
     runtime: Handle,
@@ -76,7 +75,7 @@ impl Executor {
         runtime: Handle,
     ) -> Result<Self, TaskError> {
         let slots = slots.max(1);
-        let lake = lake.on_runtime(&runtime).with_transfers_within(memory_bytes / TRANSFER_SHARE / slots as u64);
+        let (lake, transfer_bytes) = memory::with_transfers(&lake.on_runtime(&runtime), memory_bytes, slots);
         let sparing_lake = lake.with_transfers_within(0);
         std::fs::create_dir_all(&scratch).map_err(|error| {
             let text = format!("failed to make scratch folder {}; name another with --scratch", scratch.display());
@@ -94,6 +93,7 @@ impl Executor {
             sparing_lake,
             context,
             memory_bytes,
+            transfer_bytes,
             slots,
             scratch,
             runtime,
@@ -180,17 +180,10 @@ impl Executor {
     fn memory(&self, attempt: &Attempt<'_>, directory: &SharedDirectory) -> Result<MemoryPlan, TaskError> {
         let shards = self.context.options.shards;
         let held = directory.customers.memory_bytes();
-        let plan = MemoryPlan::new(self.memory_bytes - self.transfer_bytes(), self.slots, shards, held)
+        let plan = MemoryPlan::new(self.memory_bytes, self.transfer_bytes, self.slots, shards, held)
             .map_err(WorkError::Memory)?;
-        let plan = plan.with_slices(usize::try_from(self.context.slice_bytes).unwrap_or(usize::MAX));
+        let plan = plan.of_stage(usize::try_from(self.context.slice_bytes).unwrap_or(usize::MAX));
         Ok(if attempt.sparing { plan.sparing() } else { plan })
-    }
-
-    /// Memory that what goes to and from the store takes while all slots are busy. Where S3 cannot do with a fair share
-    /// of little memory, the rest must do with less.
-    fn transfer_bytes(&self) -> u64 {
-        let wanted = self.lake.transfer_bytes().saturating_mul(self.slots as u64);
-        wanted.min(memory::available_bytes(self.memory_bytes, self.slots) / 2)
     }
 
     fn gate(&self, memory: &MemoryPlan) -> &Gate {

@@ -102,7 +102,7 @@ impl Executor {
         let mib = |bytes: u64| bytes.div_ceil(1 << 20);
         let join_bytes = row_bytes.saturating_add(fetch_bytes());
         let wanted =
-            memory::bytes_for_stage(self.slots, directory.customers.memory_bytes(), join_bytes) + self.transfer_bytes();
+            memory::bytes_for_stage(self.slots, directory.customers.memory_bytes(), join_bytes) + self.transfer_bytes;
         let text = format!(
             "joining shard {shard} takes {} MiB at once, for which this worker's --memory {}MiB is too little; give at \
              least {}MiB",
