@@ -13,7 +13,7 @@ pub use run_plan::{
 const SHARD_BYTES_MIN: u64 = 256 << 20;
 
 /// Landing bytes of a shard at most by default. A table that takes a thirtieth of landing has parts of the target size
-/// then. Larger shards would take more scratch of a worker than its chart gives it by default.
+/// then. Larger shards might take more scratch than the chart gives a worker: an estimate, not seen.
 const SHARD_BYTES_MAX: u64 = 8 << 30;
 
 /// From so many shards on, shards grow before they become more.
