@@ -19,9 +19,9 @@ use stedi_job::task::{self as job, ObjectCounts, TaskCost};
 use stedi_lake::LandingTable;
 use stedi_lake::report::{RequestCounts, RunSummary};
 use stedi_run::{Curated, Mode, Run, RunReport, SoFar, StageClock, clean_up, unchanged};
-use stedi_store::{CommitLog, Lake, probe};
+use stedi_store::{CommitLog, Lake, is_on_s3, probe};
 use stedi_worker::join::{Join, join};
-use stedi_worker::memory::{self, MemoryPlan};
+use stedi_worker::memory::{self, Budget, MemoryPlan};
 use stedi_worker::parts::LakeParts;
 use stedi_worker::progress::{Progress, Stage};
 use stedi_worker::quarantine::{QuarantineStore, QuarantineSummary};
@@ -56,9 +56,9 @@ pub fn run(lake: &Lake, config: &RunConfig, progress: &Progress) -> Result<RunOu
         .enable_all()
         .build()
         .map_err(RunError::Runtime)?;
-    let threads = memory::threads(config.memory_bytes, config.threads);
-    let (lake, transfer_bytes) =
-        &memory::with_transfers(&lake.on_runtime(runtime.handle()), config.memory_bytes, threads);
+    let s3 = config.landing.values().flatten().map(String::as_str).chain([lake.uri()]).any(is_on_s3);
+    let threads = memory::threads(config.memory_bytes, config.threads, s3);
+    let (lake, budget) = &Budget::new(&lake.on_runtime(runtime.handle()), config.memory_bytes, threads, s3)?;
     let requests_before = lake.requests();
     let run = new_run_id()?;
     let current = runtime.block_on(CommitLog::new(lake).latest())?;
@@ -75,7 +75,7 @@ pub fn run(lake: &Lake, config: &RunConfig, progress: &Progress) -> Result<RunOu
         return Ok(RunOutcome { summary, quarantine: QuarantineSummary::default() });
     }
     let run_of = Run { lake, id: run, inputs: &inputs, options: &options };
-    let job = Job { run: run_of, config, threads, transfer_bytes: *transfer_bytes, progress };
+    let job = Job { run: run_of, config, budget: *budget, progress };
     let quarantine = QuarantineStore::new(lake, run);
     let outcome = job.curate(&runtime, &quarantine).and_then(|(curated, stages, shards)| {
         progress.enter(Stage::Commit);
@@ -107,9 +107,7 @@ pub fn run(lake: &Lake, config: &RunConfig, progress: &Progress) -> Result<RunOu
 struct Job<'a> {
     run: Run<'a>,
     config: &'a RunConfig,
-    threads: usize,
-    /// Memory that what goes to and from the store takes.
-    transfer_bytes: u64,
+    budget: Budget,
     progress: &'a Progress,
 }
 
@@ -120,7 +118,7 @@ impl Job<'_> {
         runtime: &tokio::runtime::Runtime,
         quarantine: &QuarantineStore<'_>,
     ) -> Result<(Curated, Vec<StageReport>, ShardReport), RunError> {
-        let (config, threads) = (self.config, self.threads);
+        let (config, threads) = (self.config, self.budget.threads);
         let reader = LandingReader::new(runtime.handle().clone());
         let plan = |table| ScanPlan::of_objects(self.run.inputs.objects(table), &reader).map_err(WorkError::Read);
         let scan = |table, plan| Scan {
@@ -139,16 +137,14 @@ impl Job<'_> {
         self.progress.enter(Stage::Customers);
         let splits = plan(LandingTable::Customer)?;
         let customer_scan = scan(LandingTable::Customer, &splits);
-        let (trusted, customer_counts) =
-            customers::trusted(&customer_scan, self.run.options.consent, self.config.memory_bytes)?;
+        let (trusted, customer_counts) = customers::trusted(&customer_scan, self.run.options.consent, &self.budget)?;
         let directory = Directory::new(trusted, self.run.options.shards, self.run.options.match_mode);
         self.lap(&mut clock, job::Stage::Consent, &customer_counts, None);
         counts.insert(LandingTable::Customer, numbered(&customer_counts));
         fault::point("after_customers");
 
         let (shards, held) = (self.run.options.shards, directory.memory_bytes());
-        let memory = MemoryPlan::new(config.memory_bytes, self.transfer_bytes, threads, shards, held)
-            .map_err(WorkError::Memory)?;
+        let memory = MemoryPlan::new(&self.budget, shards, held).map_err(WorkError::Memory)?;
         let scratch = Scratch::new(&self.scratch_folder());
         scratch.make_folder().map_err(WorkError::Scratch)?;
         let mut shuffle = ShuffleStore::new(self.run.options.shards, memory.shuffle_bytes, &scratch);

@@ -67,6 +67,15 @@ impl Scene {
         self.stedi(&self.lake(), subcommand, args)
     }
 
+    /// Options that name the landing in the bucket, by one of the names that Hadoop has for S3.
+    fn landing_elsewhere(&self) -> Vec<String> {
+        let option = |table: &str, path: &str| {
+            [format!("--{table}-landing"), format!("s3a://{BUCKET}/{PREFIX}/{path}/landing/")]
+        };
+        let tables = [("customer", "customer"), ("accelerometer", "accelerometer"), ("step-trainer", "step_trainer")];
+        tables.into_iter().flat_map(|(table, path)| option(table, path)).collect()
+    }
+
     /// The parts in the bucket, by path without the run's id.
     fn parts(&self) -> BTreeMap<String, Vec<u8>> {
         let keys = self.server.objects(PREFIX).into_keys();
@@ -170,45 +179,53 @@ fn a_run_on_s3_makes_the_parts_of_a_run_on_disk() {
 fn memory_holds_what_is_on_its_way() {
     let scene = Scene::with_landing(&["--customers", "4000", "--days", "5"]);
     for memory_mib in [112, 160] {
-        let memory = format!("{memory_mib}MiB");
-        let args = ["--memory", &memory, "--threads", "2", "--shards", "1", "--compression", "none", "--force"];
-        let mut command = scene.command(&scene.lake(), "run", &args);
-        let child = command.env("STEDI_FAULT", "before_commit:stop").spawn().unwrap();
-        let pid = Pid::from_child(&child);
-        let (_, status) = waitpid(Some(pid), WaitOptions::UNTRACED).unwrap().unwrap();
-        assert!(status.stopped(), "{status:?}");
-        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        let resident_kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-        kill_process(pid, Signal::CONT).unwrap();
-        assert_code(&child.wait_with_output().unwrap(), 0);
-        assert!(resident_kib <= memory_mib << 10, "{resident_kib} KiB resident with --memory {memory}");
+        assert_holds(&scene, &scene.lake(), memory_mib, &[]);
     }
+}
+
+#[test]
+fn landing_elsewhere_takes_memory_too() {
+    let scene = Scene::with_landing(&["--customers", "4000", "--days", "5"]);
+    let other = scene.folder.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    let elsewhere = scene.landing_elsewhere();
+    let landing: Vec<&str> = elsewhere.iter().map(String::as_str).collect();
+    assert_holds(&scene, other.to_str().unwrap(), 112, &landing);
+    let run = [&["--memory", "111MiB"], &landing[..]].concat();
+    for lake in [other.to_str().unwrap(), &scene.lake()] {
+        let refused = scene.stedi(lake, "run", &run);
+        assert_code(&refused, 2);
+        assert!(stderr(&refused).contains("--memory 111MiB is too little for S3"), "{}", stderr(&refused));
+    }
+}
+
+/// Runs with so much memory, and looks at what the process has taken before it commits.
+fn assert_holds(scene: &Scene, lake: &str, memory_mib: u64, more: &[&str]) {
+    let memory = format!("{memory_mib}MiB");
+    let args = ["--memory", &memory, "--threads", "2", "--shards", "1", "--compression", "none", "--force"];
+    let mut command = scene.command(lake, "run", &[&args, more].concat());
+    let child = command.env("STEDI_FAULT", "before_commit:stop").spawn().unwrap();
+    let pid = Pid::from_child(&child);
+    let (_, status) = waitpid(Some(pid), WaitOptions::UNTRACED).unwrap().unwrap();
+    assert!(status.stopped(), "{status:?}");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let resident_kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+    kill_process(pid, Signal::CONT).unwrap();
+    assert_code(&child.wait_with_output().unwrap(), 0);
+    println!("{resident_kib} KiB resident with --memory {memory} {more:?}");
+    assert!(resident_kib <= memory_mib << 10, "{resident_kib} KiB resident with --memory {memory} {more:?}");
 }
 
 #[test]
 fn landing_elsewhere_is_read_from_s3() {
     let scene = Scene::with_landing(&["--customers", "40"]);
     let local = json(&scene.stedi(&scene.local(), "run", &["--json", "--shards", "2"]));
-    let landing = |table: &str| format!("s3a://{BUCKET}/{PREFIX}/{table}/landing/");
-    let elsewhere = [landing("customer"), landing("accelerometer"), landing("step_trainer")];
+    let elsewhere = scene.landing_elsewhere();
     let other = scene.folder.path().join("other");
     std::fs::create_dir(&other).unwrap();
-    let run = scene.stedi(
-        other.to_str().unwrap(),
-        "run",
-        &[
-            "--json",
-            "--shards",
-            "2",
-            "--customer-landing",
-            &elsewhere[0],
-            "--accelerometer-landing",
-            &elsewhere[1],
-            "--step-trainer-landing",
-            &elsewhere[2],
-        ],
-    );
+    let landing: Vec<&str> = elsewhere.iter().map(String::as_str).collect();
+    let run = scene.stedi(other.to_str().unwrap(), "run", &[&["--json", "--shards", "2"], &landing[..]].concat());
     assert_eq!(json(&run)["landing"], local["landing"]);
     assert_code(&scene.stedi(other.to_str().unwrap(), "verify", &[]), 0);
     let missing = scene.stedi(&scene.lake(), "run", &["--step-trainer-landing", &format!("s3://{BUCKET}/nowhere")]);

@@ -7,6 +7,7 @@ use stedi_lake::options::Compression;
 use stedi_lake::{ConsentPolicy, CuratedTable, Customer, consent};
 
 use crate::WorkError;
+use crate::memory::Budget;
 use crate::parts::LakeParts;
 use crate::scan::{self, Scan};
 
@@ -14,14 +15,14 @@ use crate::scan::{self, Scan};
 /// of the records of each object.
 ///
 /// # Errors
-/// If an object cannot be read, the quarantine cannot be written, the customers take more than half of `memory_bytes`,
-/// or the scan is cancelled.
+/// If an object cannot be read, the quarantine cannot be written, the customers do not leave room in
+/// `budget` for the rest, or the scan is cancelled.
 pub fn trusted(
     scan: &Scan<'_>,
     policy: ConsentPolicy,
-    memory_bytes: u64,
+    budget: &Budget,
 ) -> Result<(Vec<Customer>, Vec<ScanCounts>), WorkError> {
-    let (seen, mut counts) = scan::customers(scan, policy, memory_bytes)?;
+    let (seen, mut counts) = scan::customers(scan, policy, budget)?;
     let trusted = seen.finish();
     for object in &mut counts {
         object.filtered = std::mem::take(&mut object.kept);

@@ -15,6 +15,9 @@ const THREAD_BYTES: u64 = 11 << 20;
 /// A thread more pays only from so much memory for each on.
 const BYTES_PER_THREAD_MIN: u64 = 48 << 20;
 
+/// The same where a thread reads from S3 and writes there, so that a slice and as much again is left of it.
+const BYTES_PER_THREAD_MIN_S3: u64 = 144 << 20;
+
 /// Chunks larger than this gain nothing.
 const CHUNK_BYTES_MAX: usize = 32 << 10;
 
@@ -24,47 +27,106 @@ const CHUNK_BYTES_MIN: usize = RUN_BYTES_MAX;
 /// The least `--memory` that is accepted.
 pub const MEMORY_BYTES_MIN: u64 = 64 << 20;
 
+/// The least `--memory` that is accepted where the lake or landing is in S3.
+const MEMORY_BYTES_MIN_S3: u64 = 112 << 20;
+
 /// Memory that the rows of one shard or slice may take when `--memory` is large: a bound that does not depend on
 /// `--memory` keeps the bytes of the parts independent of it.
 pub const SLICE_BYTES_MAX: u64 = 192 << 20;
 
-/// The customers do not leave room for the rest.
+/// `--memory` is too little.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error(
-    "{customers_mib} MiB of trusted customers do not fit in --memory {total_mib}MiB; give at least {wanted_mib}MiB"
-)]
-pub struct TooLittleMemory {
-    customers_mib: u64,
-    total_mib: u64,
-    wanted_mib: u64,
+pub enum TooLittleMemory {
+    /// The customers do not leave room for the rest.
+    #[error(
+        "{customers_mib} MiB of trusted customers do not fit in --memory {total_mib}MiB; give at least {wanted_mib}MiB"
+    )]
+    Customers {
+        /// What they take.
+        customers_mib: u64,
+        /// `--memory`.
+        total_mib: u64,
+        /// What would do.
+        wanted_mib: u64,
+    },
+    /// The client of S3 and what is on its way do not leave room for the rest.
+    #[error(
+        "--memory {total_mib}MiB is too little for S3, where what is on its way takes memory, too; give at least {}MiB",
+        MEMORY_BYTES_MIN_S3 >> 20
+    )]
+    S3 {
+        /// `--memory`.
+        total_mib: u64,
+    },
 }
 
-impl TooLittleMemory {
-    /// Checks that customers leave at least half of the budget to the rest.
+/// `--memory`, and what is taken of it in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// `--memory`.
+    pub total_bytes: u64,
+    /// Threads that decode, join and encode.
+    pub threads: usize,
+    /// What goes to and from the store takes so much while all threads are busy.
+    pub transfer_bytes: u64,
+}
+
+impl Budget {
+    /// `lake` with as much under way as `threads` threads of a process with `total_bytes` may have, and the budget, where S3
+    /// counts if it is used at all (`s3`). Where S3 cannot do with a fair share of little memory, the rest must do with less.
+    ///
+    /// # Errors
+    /// If this is too little for S3.
+    pub fn new(lake: &Lake, total_bytes: u64, threads: usize, s3: bool) -> Result<(Lake, Self), TooLittleMemory> {
+        let lake = lake.with_transfers_within(total_bytes / TRANSFER_SHARE / threads as u64);
+        let budget = Self { total_bytes, threads, transfer_bytes: 0 };
+        if !s3 {
+            return Ok((lake, budget));
+        }
+        if total_bytes < MEMORY_BYTES_MIN_S3 {
+            return Err(TooLittleMemory::S3 { total_mib: total_bytes >> 20 });
+        }
+        let transfer_bytes = CLIENT_BYTES + lake.transfer_bytes().saturating_mul(threads as u64);
+        Ok((lake, Self { transfer_bytes, ..budget }))
+    }
+
+    /// Checks that customers leave room for the rest: half of the budget, and a slice with those that wait.
     ///
     /// # Errors
     /// If they do not.
-    pub fn check(total_bytes: u64, threads: usize, customer_bytes: usize) -> Result<(), Self> {
+    pub fn check(&self, customer_bytes: usize) -> Result<(), TooLittleMemory> {
         let customers = customer_bytes as u64;
-        if customers <= available_bytes(total_bytes, threads) / 2 {
+        if self.has_room_for(customers) {
             return Ok(());
         }
         let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-        Err(Self {
-            customers_mib: mib(customers),
-            total_mib: mib(total_bytes),
-            wanted_mib: mib(fixed_bytes(threads) + 2 * customers),
-        })
+        let total_mib = mib(self.total_bytes);
+        let fits = |mib: &u64| Self { total_bytes: mib << 20, ..*self }.has_room_for(customers);
+        let enough_mib = mib(self.fixed_bytes() + 2 * (customers + SLICE_BYTES_MAX));
+        let wanted_mib = (total_mib..enough_mib).find(fits).unwrap_or(enough_mib);
+        Err(TooLittleMemory::Customers { customers_mib: mib(customers), total_mib, wanted_mib })
     }
-}
 
-/// What is left of `total_bytes` when the process and its threads have what they take in any case.
-pub(crate) fn available_bytes(total_bytes: u64, threads: usize) -> u64 {
-    total_bytes.saturating_sub(fixed_bytes(threads))
-}
+    /// The `--memory` of which [`MemoryPlan::stage_bytes`] are `stage_bytes`.
+    pub(crate) fn bytes_for_stage(&self, customer_bytes: usize, stage_bytes: usize) -> u64 {
+        let available = stage_bytes.div_ceil(90).saturating_mul(100) as u64;
+        self.fixed_bytes() + available.max(customer_bytes as u64) + customer_bytes as u64
+    }
 
-fn fixed_bytes(threads: usize) -> u64 {
-    BASE_BYTES + THREAD_BYTES * threads as u64
+    fn has_room_for(&self, customers: u64) -> bool {
+        let available = self.available_bytes();
+        let slices = slice_bytes(self.total_bytes);
+        customers <= available / 2 && customers + slices + slices / WAITING_SHARE as u64 <= available
+    }
+
+    /// What is left when the process, its threads and its requests have what they take in any case.
+    fn available_bytes(&self) -> u64 {
+        self.total_bytes.saturating_sub(self.fixed_bytes())
+    }
+
+    fn fixed_bytes(&self) -> u64 {
+        BASE_BYTES + THREAD_BYTES * self.threads as u64 + self.transfer_bytes
+    }
 }
 
 /// The parts of the budget, in bytes.
@@ -92,17 +154,6 @@ const TRANSFER_SHARE: u64 = 4;
 /// What the client of S3 takes: connections, TLS, its tables of rules.
 const CLIENT_BYTES: u64 = 12 << 20;
 
-/// `lake` with as much under way as `threads` threads of a process with `total_bytes` may have, and the memory that this
-/// takes while all are busy. Where S3 cannot do with a fair share of little memory, the rest must do with less.
-pub fn with_transfers(lake: &Lake, total_bytes: u64, threads: usize) -> (Lake, u64) {
-    let lake = lake.with_transfers_within(total_bytes / TRANSFER_SHARE / threads as u64);
-    let wanted = match lake.transfer_bytes() {
-        0 => 0,
-        of_thread => CLIENT_BYTES + of_thread.saturating_mul(threads as u64),
-    };
-    (lake, wanted.min(available_bytes(total_bytes, threads) / 2))
-}
-
 /// Slices that wait take one in so many bytes of the one that is joined.
 const WAITING_SHARE: usize = 4;
 
@@ -114,36 +165,30 @@ pub fn slice_bytes(total_bytes: u64) -> u64 {
     (available / 100 * 35).min(SLICE_BYTES_MAX)
 }
 
-/// The threads that `total_bytes` allow of the `wanted` ones, which are one for each processor if nobody says.
-pub fn threads(total_bytes: u64, wanted: Option<usize>) -> usize {
+/// The threads that `total_bytes` allow of the `wanted` ones, which are one for each processor if nobody says. With S3 a
+/// thread takes more.
+pub fn threads(total_bytes: u64, wanted: Option<usize>, s3: bool) -> usize {
     let wanted = wanted.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
-    let affordable = usize::try_from(total_bytes / BYTES_PER_THREAD_MIN).unwrap_or(usize::MAX);
-    wanted.min(affordable).max(1)
+    let bytes_per_thread = if s3 { BYTES_PER_THREAD_MIN_S3 } else { BYTES_PER_THREAD_MIN };
+    wanted.min(usize::try_from(total_bytes / bytes_per_thread).unwrap_or(usize::MAX)).max(1)
 }
 
 impl MemoryPlan {
-    /// Divides `total_bytes` for a run with `customer_bytes` of trusted customers and `shards` shards, where what goes to and
-    /// from the store takes `transfer_bytes`.
+    /// Divides `budget` for a run with `customer_bytes` of trusted customers and `shards` shards.
     ///
     /// # Errors
-    /// If the customers take more than half of what there is.
-    pub fn new(
-        total_bytes: u64,
-        transfer_bytes: u64,
-        threads: usize,
-        shards: u32,
-        customer_bytes: usize,
-    ) -> Result<Self, TooLittleMemory> {
-        let rest = total_bytes.saturating_sub(transfer_bytes);
-        TooLittleMemory::check(rest, threads, customer_bytes)?;
-        let available = rest - fixed_bytes(threads) - customer_bytes as u64;
+    /// If the customers leave no room.
+    pub fn new(budget: &Budget, shards: u32, customer_bytes: usize) -> Result<Self, TooLittleMemory> {
+        budget.check(customer_bytes)?;
+        let threads = budget.threads;
+        let available = budget.available_bytes() - customer_bytes as u64;
         let share = |percent: u64| usize::try_from(available / 100 * percent).unwrap_or(usize::MAX);
         let open_chunks = shards as usize * threads;
         let chunk_bytes = (share(5) / open_chunks).clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
         let open_bytes = open_chunks * chunk_bytes;
         // what is being spilled is there twice: in chunks, and put together
         let spilling_bytes = 2 * PIECE_BYTES * threads;
-        let slice_bytes = usize::try_from(slice_bytes(total_bytes)).unwrap_or(usize::MAX);
+        let slice_bytes = usize::try_from(slice_bytes(budget.total_bytes)).unwrap_or(usize::MAX);
         let waiting_bytes = slice_bytes / WAITING_SHARE;
         let join_bytes = share(40).max(slice_bytes + waiting_bytes);
         Ok(Self {
@@ -168,12 +213,6 @@ impl MemoryPlan {
         let (shuffle_bytes, waiting_bytes) = (self.shuffle_bytes / 8, self.waiting_bytes / 8);
         Self { shuffle_bytes, waiting_bytes, chunk_bytes: CHUNK_BYTES_MIN, ..self }
     }
-}
-
-/// The `--memory` of which [`MemoryPlan::stage_bytes`] are `stage_bytes`.
-pub(crate) fn bytes_for_stage(threads: usize, customer_bytes: usize, stage_bytes: usize) -> u64 {
-    let available = stage_bytes.div_ceil(90).saturating_mul(100) as u64;
-    fixed_bytes(threads) + available.max(customer_bytes as u64) + customer_bytes as u64
 }
 
 /// The default of `--memory`: the smaller of 2 GiB and 70 % of what the process may use.
@@ -220,22 +259,52 @@ fn physical_bytes() -> Option<u64> {
 mod tests {
     use super::*;
 
+    fn local(total_bytes: u64, threads: usize) -> Budget {
+        Budget { total_bytes, threads, transfer_bytes: 0 }
+    }
+
+    /// With the least under way.
+    fn on_s3(total_bytes: u64, threads: usize) -> Budget {
+        Budget { total_bytes, threads, transfer_bytes: CLIENT_BYTES + (26 << 20) * threads as u64 }
+    }
+
     #[test]
     fn the_shares_fit_the_budget() {
-        for total in [64 << 20, 128 << 20, 512 << 20, 2 << 30] {
+        for total in [64 << 20, MEMORY_BYTES_MIN_S3, 128 << 20, 288 << 20, 512 << 20, 2 << 30] {
             for (shards, customers) in [(1, 1 << 20), (5, 0), (170, 1 << 20), (4096, 0), (1, usize::MAX)] {
-                for wanted in [1, 2, 8, 1000] {
-                    let threads = threads(total, Some(wanted));
-                    let most = usize::try_from(available_bytes(total, threads) / 2).expect("it fits");
-                    let plan = MemoryPlan::new(total, 0, threads, shards, customers.min(most)).expect("enough");
+                for (wanted, s3) in [(1, false), (2, true), (8, false), (8, true), (1000, false), (1000, true)] {
+                    if s3 && total < MEMORY_BYTES_MIN_S3 {
+                        continue;
+                    }
+                    let threads = threads(total, Some(wanted), s3);
+                    let budget = if s3 { on_s3(total, threads) } else { local(total, threads) };
+                    let customers = customers.min(most_customers(&budget));
+                    let plan = MemoryPlan::new(&budget, shards, customers).expect("enough");
                     let open = plan.chunk_bytes * shards as usize * threads;
-                    let used = plan.shuffle_bytes + plan.join_bytes + open + customers.min(most);
-                    let fits = used as u64 + fixed_bytes(threads) < total;
-                    assert!(fits || plan.chunk_bytes == CHUNK_BYTES_MIN, "{total} {threads} {customers} {plan:?}");
+                    let used = plan.shuffle_bytes + plan.join_bytes + open + customers;
+                    let fits = used as u64 + budget.fixed_bytes() <= total;
+                    assert!(fits || plan.chunk_bytes == CHUNK_BYTES_MIN, "{budget:?} {customers} {plan:?}");
                     assert!(plan.slice_bytes >= 4 << 20 && plan.join_bytes >= plan.slice_bytes * 5 / 4, "{plan:?}");
                 }
             }
         }
+    }
+
+    fn most_customers(budget: &Budget) -> usize {
+        let most = (0..2048).rev().map(|mib| mib << 20).find(|bytes| budget.check(*bytes).is_ok());
+        most.expect("there is room for none")
+    }
+
+    #[test]
+    fn s3_takes_memory_too() {
+        assert_eq!([112, 287, 288, 2048].map(|mib| threads(mib << 20, Some(9), true)), [1, 1, 2, 9]);
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let lake = Lake::create(&folder.path().display().to_string()).expect("a new folder");
+        let error = Budget::new(&lake, MEMORY_BYTES_MIN, 1, true).expect_err("too little").to_string();
+        assert!(error.contains("64MiB") && error.contains("112MiB"), "{error}");
+        let (_, beside) = Budget::new(&lake, MEMORY_BYTES_MIN_S3, 1, true).expect("it is the least");
+        assert_eq!(beside, on_s3(MEMORY_BYTES_MIN_S3, 1));
+        assert_eq!(Budget::new(&lake, MEMORY_BYTES_MIN, 1, false).expect("enough").1, local(MEMORY_BYTES_MIN, 1));
     }
 
     #[test]
@@ -246,9 +315,10 @@ mod tests {
 
     #[test]
     fn a_stage_fits_the_memory_that_is_asked_for_it() {
-        for stage in [1, 100 << 20, 300 << 20] {
+        for stage in [100 << 20, 300 << 20] {
             for customers in [1 << 20, 200 << 20] {
-                let plan = MemoryPlan::new(bytes_for_stage(4, customers, stage), 0, 4, 7, customers);
+                let total = local(0, 4).bytes_for_stage(customers, stage);
+                let plan = MemoryPlan::new(&local(total, 4), 7, customers);
                 assert!(plan.expect("customers fit, too").stage_bytes >= stage);
             }
         }
@@ -256,7 +326,9 @@ mod tests {
 
     #[test]
     fn customers_that_do_not_fit_are_an_error_with_a_way_out() {
-        let error = MemoryPlan::new(64 << 20, 0, 1, 1, 100 << 20).expect_err("too many customers");
-        assert_eq!(error.wanted_mib, 241);
+        let error = MemoryPlan::new(&local(64 << 20, 1), 1, 100 << 20).expect_err("too many customers");
+        let text = "100 MiB of trusted customers do not fit in --memory 64MiB; give at least 241MiB";
+        assert_eq!(error.to_string(), text);
+        assert!(local(241 << 20, 1).check(100 << 20).is_ok() && local(240 << 20, 1).check(100 << 20).is_err());
     }
 }

@@ -15,7 +15,7 @@ use stedi_lake::{ConsentPolicy, LandingTable};
 use stedi_store::LandingObject;
 
 use crate::WorkError;
-use crate::memory::TooLittleMemory;
+use crate::memory::Budget;
 use crate::panics;
 use crate::progress::Progress;
 use crate::quarantine::{QuarantineStore, QuarantineWriter};
@@ -50,15 +50,15 @@ pub struct Scan<'a> {
     pub threads: usize,
 }
 
-/// Reads all customers; the counts of each object have every readable record as kept. They may take half of
-/// `memory_bytes`.
+/// Reads all customers; the counts of each object have every readable record as kept.
 ///
 /// # Errors
-/// If an object cannot be read, the quarantine cannot be written, or the run is cancelled.
+/// If an object cannot be read, the quarantine cannot be written, the customers do not leave room in `budget` for the rest,
+/// or the run is cancelled.
 pub fn customers(
     scan: &Scan<'_>,
     policy: ConsentPolicy,
-    memory_bytes: u64,
+    budget: &Budget,
 ) -> Result<(TrustedCustomers, Vec<ScanCounts>), WorkError> {
     let (seen, counts) = scan.run(|work| {
         let mut quarantine = work.quarantine();
@@ -72,7 +72,7 @@ pub fn customers(
             sink.object = u32::try_from(split.object).unwrap_or(u32::MAX);
             sink.quarantine.enter(work.group, work.key(split)).map_err(WorkError::Quarantine)?;
             work.decode(split, &mut sink, |sink| std::mem::take(&mut sink.counts))?;
-            TooLittleMemory::check(memory_bytes, scan.threads, sink.customers.memory_bytes())?;
+            budget.check(sink.customers.memory_bytes())?;
         }
         let customers = sink.customers;
         quarantine.flush().map_err(WorkError::Quarantine)?;

@@ -23,7 +23,7 @@ use tokio::runtime::Handle;
 
 use crate::join::gate::Gate;
 use crate::join::spaces::Spaces;
-use crate::memory::{self, MemoryPlan};
+use crate::memory::{Budget, MemoryPlan};
 use crate::panics;
 use crate::parts::LakeParts;
 use crate::progress::Progress;
@@ -38,9 +38,7 @@ pub struct Executor {
     /// The same, with as little memory for what is on its way as can be.
     sparing_lake: Lake,
     context: RunContext,
-    memory_bytes: u64,
-    /// Of these, what goes to and from the store takes so much while all slots are busy.
-    transfer_bytes: u64,
+    budget: Budget,
     slots: usize,
     scratch: PathBuf,
     runtime: Handle,
@@ -56,6 +54,8 @@ struct Attempt<'a> {
     id: AttemptId,
     /// Whether it is to take as little memory as it can.
     sparing: bool,
+    /// Landing may be in S3 where the lake is not.
+    budget: Budget,
     cancel: &'a AtomicBool,
     cost: TaskCost,
 }
@@ -65,7 +65,7 @@ impl Executor {
     /// what does not fit in memory. Requests run on `runtime`, which other threads must drive.
     ///
     /// # Errors
-    /// If there are no threads or the scratch folder cannot be made.
+    /// If there are no threads, memory is too little for S3, or the scratch folder cannot be made.
     pub fn new(
         lake: Lake,
         context: RunContext,
@@ -75,7 +75,9 @@ impl Executor {
         runtime: Handle,
     ) -> Result<Self, TaskError> {
         let slots = slots.max(1);
-        let (lake, transfer_bytes) = memory::with_transfers(&lake.on_runtime(&runtime), memory_bytes, slots);
+        let s3 = stedi_store::is_on_s3(lake.uri());
+        let (lake, budget) = Budget::new(&lake.on_runtime(&runtime), memory_bytes, slots, s3)
+            .map_err(|error| TaskError::new(FailureClass::Permanent, error.to_string()))?;
         let sparing_lake = lake.with_transfers_within(0);
         std::fs::create_dir_all(&scratch).map_err(|error| {
             let text = format!("failed to make scratch folder {}; name another with --scratch", scratch.display());
@@ -92,8 +94,7 @@ impl Executor {
             lake,
             sparing_lake,
             context,
-            memory_bytes,
-            transfer_bytes,
+            budget,
             slots,
             scratch,
             runtime,
@@ -127,7 +128,8 @@ impl Executor {
         let started = std::time::Instant::now();
         let cpu = self.cpu.start();
         let outcome = panics::catch(|| {
-            let mut attempt = Attempt { id: attempt, sparing, cancel, cost: TaskCost::default() };
+            let budget = self.budget_of(work)?;
+            let mut attempt = Attempt { id: attempt, sparing, budget, cancel, cost: TaskCost::default() };
             let output = self.perform(&mut attempt, work)?;
             Ok((output, attempt.cost))
         });
@@ -176,12 +178,26 @@ impl Executor {
         if attempt.sparing { &self.sparing_lake } else { &self.lake }
     }
 
+    /// Memory for `work`, which may read from S3 although the lake is not there.
+    fn budget_of(&self, work: &Work) -> Result<Budget, TaskError> {
+        let splits = match work {
+            Work::Consent { splits }
+            | Work::ScanAccelerometer { splits, .. }
+            | Work::ScanStepTrainer { splits, .. } => splits.as_slice(),
+            Work::JoinShard { .. } | Work::WriteCustomers { .. } => &[],
+        };
+        if self.budget.transfer_bytes > 0 || !splits.iter().any(|split| stedi_store::is_on_s3(&split.key)) {
+            return Ok(self.budget);
+        }
+        let with_s3 = Budget::new(&self.lake, self.budget.total_bytes, self.slots, true);
+        Ok(with_s3.map_err(WorkError::Memory)?.1)
+    }
+
     /// How memory is divided beside this directory.
     fn memory(&self, attempt: &Attempt<'_>, directory: &SharedDirectory) -> Result<MemoryPlan, TaskError> {
         let shards = self.context.options.shards;
         let held = directory.customers.memory_bytes();
-        let plan = MemoryPlan::new(self.memory_bytes, self.transfer_bytes, self.slots, shards, held)
-            .map_err(WorkError::Memory)?;
+        let plan = MemoryPlan::new(&attempt.budget, shards, held).map_err(WorkError::Memory)?;
         let plan = plan.of_stage(usize::try_from(self.context.slice_bytes).unwrap_or(usize::MAX));
         Ok(if attempt.sparing { plan.sparing() } else { plan })
     }

@@ -7,6 +7,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use stedi_lake::{ConsentPolicy, LandingTable, RunId};
 use stedi_store::{Lake, LandingObject};
+use stedi_worker::memory::Budget;
 use stedi_worker::progress::Progress;
 use stedi_worker::quarantine::QuarantineStore;
 use stedi_worker::read::{LandingReader, ReadError};
@@ -75,7 +76,11 @@ fn many_small_and_some_large_objects_are_read_once_each() {
                 cancel: progress.cancel_flag(),
                 threads,
             };
-            customers::trusted(&scan, ConsentPolicy::Latest, 1 << 30)
+            customers::trusted(
+                &scan,
+                ConsentPolicy::Latest,
+                &Budget { total_bytes: 1 << 30, threads: 1, transfer_bytes: 0 },
+            )
         };
         let (trusted, counts) = read(&objects, 1).expect("memory can be read");
         assert_eq!(trusted.len(), sizes.iter().map(|customers| customers.div_ceil(3)).sum::<usize>());

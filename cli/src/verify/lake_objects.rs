@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use object_store::ObjectStoreExt as _;
 use stedi_lake::LandingTable;
-use stedi_store::{ElsewhereError, Lake, StoreError, landing_elsewhere};
+use stedi_store::{ElsewhereError, Lake, StoreError};
 
 use super::objects::{LandingObject, Listed, Objects};
 
@@ -38,7 +38,7 @@ impl<'a> LakeObjects<'a> {
             return Ok(Some(object.clone()));
         }
         let Some((folder, _)) = key.rsplit_once('/') else { return Ok(None) };
-        match self.wait(landing_elsewhere(folder, LandingTable::Customer)) {
+        match self.wait(self.lake.landing_elsewhere(folder, LandingTable::Customer)) {
             Ok(objects) => known.extend(objects.into_iter().map(|object| (object.key.clone(), object))),
             Err(ElsewhereError::Open(_) | ElsewhereError::Store(StoreError::NotFound { .. })) => {}
             Err(ElsewhereError::Store(error)) => return Err(io::Error::other(error)),

@@ -48,7 +48,7 @@ pub enum MemoryNeed {
     /// A slot.
     #[default]
     Slot,
-    /// A worker that does nothing else.
+    /// A worker that does nothing else, and of that as little memory as the task can do with.
     Alone,
     /// The worker with the most memory, and that it does nothing else. Where workers with more memory can be had
     /// ([`JobConfig::high_memory`](crate::JobConfig)), one of those.
@@ -56,11 +56,6 @@ pub enum MemoryNeed {
 }
 
 impl MemoryNeed {
-    /// What a task with this need had on a worker of so many slots: with one slot every task is alone.
-    pub fn of(self, slots: u32) -> Self {
-        if slots <= 1 { self.max(Self::Alone) } else { self }
-    }
-
     /// What to try when this was not enough.
     pub fn more(self) -> Option<Self> {
         match self {

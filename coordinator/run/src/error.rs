@@ -5,6 +5,7 @@ use stedi_lake::LandingTable;
 use stedi_lake::report::LandingCounts;
 use stedi_store::{CommitError, ElsewhereError, LogError, ProbeError, StoreError};
 use stedi_worker::WorkError;
+use stedi_worker::memory::TooLittleMemory;
 use stedi_worker::quarantine::QuarantineSummary;
 
 /// Why a run did not commit.
@@ -30,6 +31,9 @@ pub enum RunError {
         "no landing objects under {0}: put customer JSON there, or say with --customer-landing where it is, or make some with `stedi generate`"
     )]
     NoLanding(String),
+    /// `--memory` is too little to begin with.
+    #[error(transparent)]
+    Memory(#[from] TooLittleMemory),
     /// A stage failed.
     #[error(transparent)]
     Work(#[from] WorkError),
@@ -62,6 +66,7 @@ impl RunError {
     /// The exit code of a process that ends with this error.
     pub fn exit_code(&self) -> u8 {
         match self {
+            Self::Memory(_) => 2,
             Self::TooManyBad { .. } => 3,
             Self::Commit(CommitError::Conflict { .. }) => 4,
             Self::Violation(_) => 5,

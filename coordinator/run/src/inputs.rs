@@ -8,7 +8,7 @@ use stedi_lake::LandingTable;
 use stedi_lake::commit::{CommitRecord, FORMAT_VERSION, InputVersion, fingerprint};
 use stedi_lake::options::TableOptions;
 use stedi_lake::report::{LandingCounts, LedgerEntry};
-use stedi_store::{ElsewhereError, Lake, LandingObject, absolute, landing_elsewhere};
+use stedi_store::{ElsewhereError, Lake, LandingObject, absolute};
 
 use crate::{RunConfig, RunError};
 
@@ -33,7 +33,7 @@ impl Inputs {
                 Some(elsewhere) => {
                     let mut uris = Vec::new();
                     for uri in elsewhere {
-                        listed.extend(landing_elsewhere(uri, table).await?);
+                        listed.extend(lake.landing_elsewhere(uri, table).await?);
                         uris.push(absolute(uri).map_err(ElsewhereError::from)?);
                     }
                     uris.sort_unstable();

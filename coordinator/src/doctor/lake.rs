@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use stedi_lake::{CuratedTable, LandingTable, RunId, layout};
 use stedi_run::{new_run_id, now_ms};
-use stedi_store::{Lake, LandingObject, StoreError, landing_elsewhere, probe};
+use stedi_store::{Lake, LandingObject, StoreError, probe};
 use stedi_worker::read::LandingReader;
 
 use super::Finding;
@@ -113,7 +113,7 @@ async fn landing(lake: &Lake, table: LandingTable, elsewhere: &[String]) -> Find
         }
     }
     for uri in elsewhere {
-        match landing_elsewhere(uri, table).await {
+        match lake.landing_elsewhere(uri, table).await {
             Ok(listed) => objects.extend(listed),
             Err(error) => return Finding::failed(check, &error),
         }

@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 
 use crate::error::{Action, OpenError, StoreError};
 use crate::fault;
-use crate::landing::{self, LandingObject};
+use crate::landing::{self, ElsewhereError, LandingObject};
 use crate::local::LocalLake;
 use crate::part::PartWriter;
 use crate::place::{S3Place, Uri};
@@ -31,6 +31,8 @@ pub struct Lake {
     store: Arc<dyn ObjectStore>,
     root: object_store::path::Path,
     place: Place,
+    /// What goes to and from S3 at a time: of the lake, and of landing elsewhere.
+    transfers: Transfers,
     /// Where the requests of threads that block run.
     runtime: Option<Handle>,
 }
@@ -115,6 +117,7 @@ impl Lake {
             store: Arc::new(local_store(folder, &uri)?),
             root: object_store::path::Path::ROOT,
             place: Place::Local(LocalLake::new(folder.to_owned())),
+            transfers: Transfers::MOST,
             uri,
             runtime: None,
         })
@@ -127,6 +130,7 @@ impl Lake {
             store: Arc::new(store.clone()),
             root: place.prefix.clone(),
             place: Place::S3(store),
+            transfers: Transfers::MOST,
             runtime: Handle::try_current().ok(),
         }
     }
@@ -138,20 +142,30 @@ impl Lake {
         Self { runtime: Some(runtime.clone()), ..self.clone() }
     }
 
-    /// The same lake; what goes to and from S3 takes about so much memory for each thread that reads and writes, or the
-    /// least that S3 allows, 26 MiB.
+    /// The same lake; what goes to and from S3, landing elsewhere too, takes about so much memory for each thread that
+    /// reads and writes, or the least that S3 allows, 26 MiB.
     #[must_use]
     pub fn with_transfers_within(&self, bytes: u64) -> Self {
-        let Place::S3(store) = &self.place else { return self.clone() };
-        let store = store.clone().with_transfers(Transfers::within(bytes));
-        Self { store: Arc::new(store.clone()), place: Place::S3(store), ..self.clone() }
+        let transfers = Transfers::within(bytes);
+        match &self.place {
+            Place::Local(_) => Self { transfers, ..self.clone() },
+            Place::S3(store) => {
+                let store = store.clone().with_transfers(transfers);
+                Self { store: Arc::new(store.clone()), place: Place::S3(store), transfers, ..self.clone() }
+            }
+        }
     }
 
-    /// The memory that each thread's transfers take; 0 for a lake in a folder, whose bytes go straight to files.
+    /// The memory that each thread takes for what it reads from S3 and writes there. What goes to and from files takes none.
     pub fn transfer_bytes(&self) -> u64 {
+        self.transfers.memory_bytes()
+    }
+
+    /// What S3 is reached by.
+    fn client(&self) -> S3Client {
         match &self.place {
-            Place::Local(_) => 0,
-            Place::S3(store) => store.transfers().memory_bytes(),
+            Place::Local(_) => S3Client::of_environment(),
+            Place::S3(store) => store.client().clone(),
         }
     }
 
@@ -163,10 +177,7 @@ impl Lake {
     /// The requests that were sent to S3 so far, by this lake and all others that share its client; of a lake in a folder
     /// those for landing that lies in S3.
     pub fn requests(&self) -> RequestCounts {
-        match &self.place {
-            Place::Local(_) => S3Client::of_environment().requests(),
-            Place::S3(store) => store.client().requests(),
-        }
+        self.client().requests()
     }
 
     /// The store that holds it.
@@ -210,6 +221,24 @@ impl Lake {
         place.list(table).await
     }
 
+    /// The objects of a landing table in a folder of its own outside the lake, sorted by key. Keys are whole URIs.
+    ///
+    /// # Errors
+    /// If `uri` is not a folder or cannot be listed.
+    pub async fn landing_elsewhere(
+        &self,
+        uri: &str,
+        table: LandingTable,
+    ) -> Result<Vec<LandingObject>, ElsewhereError> {
+        match Uri::parse(uri)? {
+            Uri::Folder(folder) => landing::in_folder(folder, table).await,
+            Uri::S3(place) => {
+                let store = S3Store::new(&place.bucket, self.client()).with_transfers(self.transfers);
+                Ok(landing::on_s3(&place, store, table).await?)
+            }
+        }
+    }
+
     /// A landing object that was listed before, perhaps by another process. `key` is relative to the lake, or a whole
     /// URI where landing lies elsewhere. Nothing is asked of the store yet.
     ///
@@ -223,17 +252,13 @@ impl Lake {
         etag: &str,
         bytes: u64,
     ) -> Result<LandingObject, OpenError> {
-        let (client, transfers) = match &self.place {
-            Place::Local(_) => (S3Client::of_environment(), Transfers::MOST),
-            Place::S3(store) => (store.client().clone(), store.transfers()),
-        };
         // such a URI has the path as it is, without escapes
         let (store, path): (Arc<dyn ObjectStore>, _) = if let Some(file) = key.strip_prefix("file://") {
             (Arc::new(LocalFileSystem::new()), path_below(&object_store::path::Path::ROOT, file))
         } else if key.contains("://") {
             let Uri::S3(place) = Uri::parse(key)? else { return Err(OpenError::UnknownScheme(key.to_owned())) };
             // connections belong to the client, which is kept: a store is no more than a bucket's name
-            (Arc::new(S3Store::new(&place.bucket, client).with_transfers(transfers)), place.prefix)
+            (Arc::new(S3Store::new(&place.bucket, self.client()).with_transfers(self.transfers)), place.prefix)
         } else {
             (Arc::clone(&self.store), self.path(key))
         };

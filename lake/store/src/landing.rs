@@ -10,8 +10,8 @@ use stedi_lake::{LandingTable, layout};
 use crate::error::{Action, OpenError, StoreError};
 use crate::lake::{below_prefix, blocking, local_store};
 use crate::local;
-use crate::place::{S3Place, Uri};
-use crate::s3::{S3Client, S3Store};
+use crate::place::S3Place;
+use crate::s3::S3Store;
 
 /// A landing object: where to read it, and what makes it the same object later.
 #[derive(Clone, Debug)]
@@ -41,15 +41,8 @@ pub enum ElsewhereError {
     Store(#[from] StoreError),
 }
 
-/// The objects of a landing table in a folder of its own outside the lake, sorted by key. Keys are whole URIs.
-///
-/// # Errors
-/// If `uri` is not a folder or cannot be listed.
-pub async fn landing_elsewhere(uri: &str, table: LandingTable) -> Result<Vec<LandingObject>, ElsewhereError> {
-    let folder = match Uri::parse(uri)? {
-        Uri::Folder(folder) => folder,
-        Uri::S3(place) => return Ok(on_s3(&place, table).await?),
-    };
+/// Landing in a folder outside the lake.
+pub(crate) async fn in_folder(folder: PathBuf, table: LandingTable) -> Result<Vec<LandingObject>, ElsewhereError> {
     let name = folder.display().to_string();
     std::fs::read_dir(&folder).map_err(|error| elsewhere(&name, table, error))?;
     let store: Arc<dyn ObjectStore> = Arc::new(local_store(&folder, &name)?);
@@ -63,8 +56,13 @@ pub async fn landing_elsewhere(uri: &str, table: LandingTable) -> Result<Vec<Lan
     Ok(place.list(table).await?)
 }
 
-async fn on_s3(place: &S3Place, table: LandingTable) -> Result<Vec<LandingObject>, StoreError> {
-    let store: Arc<dyn ObjectStore> = Arc::new(S3Store::new(&place.bucket, S3Client::of_environment()));
+/// Landing in S3 outside the lake; `store` is the bucket.
+pub(crate) async fn on_s3(
+    place: &S3Place,
+    store: S3Store,
+    table: LandingTable,
+) -> Result<Vec<LandingObject>, StoreError> {
+    let store: Arc<dyn ObjectStore> = Arc::new(store);
     let uri = place.uri();
     let prefix = place.prefix.clone();
     let place = Place { store: &store, prefix, key_prefix: uri.clone(), location: uri.clone(), local: None };

@@ -18,9 +18,9 @@ pub mod s3;
 
 pub use error::{Action, ErrorClass, OpenError, StoreError};
 pub use lake::{Lake, PutNew, StoredObject};
-pub use landing::{ElsewhereError, LandingObject, landing_elsewhere};
+pub use landing::{ElsewhereError, LandingObject};
 pub use log::{CommitError, CommitLog, LogError};
 pub use part::PartWriter;
-pub use place::absolute;
+pub use place::{absolute, is_on_s3};
 pub use probe::{ProbeError, probe};
 pub use s3::{S3Client, UnfinishedUpload};

@@ -42,6 +42,11 @@ pub fn absolute(uri: &str) -> Result<String, OpenError> {
     })
 }
 
+/// Whether `uri` is one of S3, be it of a folder or of an object.
+pub fn is_on_s3(uri: &str) -> bool {
+    matches!(Uri::parse(uri), Ok(Uri::S3(_)))
+}
+
 impl Uri {
     pub(crate) fn parse(uri: &str) -> Result<Self, OpenError> {
         let unknown = || OpenError::UnknownScheme(uri.to_owned());

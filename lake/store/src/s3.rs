@@ -55,10 +55,6 @@ impl S3Store {
         Self { transfers, ..self }
     }
 
-    pub(crate) fn transfers(&self) -> Transfers {
-        self.transfers
-    }
-
     /// The client that asks.
     pub fn client(&self) -> &S3Client {
         &self.client

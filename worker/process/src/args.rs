@@ -59,9 +59,9 @@ impl Args {
         self.machine.memory_bytes()
     }
 
-    /// Tasks at once; little memory means fewer.
+    /// Tasks at once; little memory means fewer. Where the lake is comes with the run: as a rule in S3.
     pub(crate) fn slots(&self) -> usize {
-        memory::threads(self.memory_bytes(), self.machine.threads())
+        memory::threads(self.memory_bytes(), self.machine.threads(), true)
     }
 
     pub(crate) fn scratch(&self) -> PathBuf {

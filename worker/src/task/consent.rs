@@ -13,10 +13,10 @@ impl Executor {
     pub(super) fn consent(&self, attempt: &mut Attempt<'_>, splits: &[ObjectSplit]) -> Result<TaskOutput, TaskError> {
         let landing = self.landing(attempt, LandingTable::Customer, splits)?;
         let options = &self.context.options;
+        let budget = attempt.budget;
         let threads = if attempt.sparing { 1 } else { self.slots };
-        let ((trusted, counts), rejects) = self.with_scan(attempt, &landing, threads, |scan| {
-            customers::trusted(scan, options.consent, self.memory_bytes)
-        })?;
+        let ((trusted, counts), rejects) =
+            self.with_scan(attempt, &landing, threads, |scan| customers::trusted(scan, options.consent, &budget))?;
         let counts = landing.counts(attempt, counts);
         attempt.check_cancelled()?;
         let path = layout::consent_path(self.context.run_id, &attempt.id.to_string());

@@ -8,7 +8,6 @@ use super::shared::SharedDirectory;
 use super::{Attempt, Executor, TaskError};
 use crate::WorkError;
 use crate::join::Join;
-use crate::memory;
 use crate::parts::LakeParts;
 use crate::scratch::Scratch;
 use crate::shuffle::Rows;
@@ -101,13 +100,12 @@ impl Executor {
     fn too_large(&self, shard: u32, row_bytes: usize, directory: &SharedDirectory) -> TaskError {
         let mib = |bytes: u64| bytes.div_ceil(1 << 20);
         let join_bytes = row_bytes.saturating_add(fetch_bytes());
-        let wanted =
-            memory::bytes_for_stage(self.slots, directory.customers.memory_bytes(), join_bytes) + self.transfer_bytes;
+        let wanted = self.budget.bytes_for_stage(directory.customers.memory_bytes(), join_bytes);
         let text = format!(
             "joining shard {shard} takes {} MiB at once, for which this worker's --memory {}MiB is too little; give at \
              least {}MiB",
             mib(join_bytes as u64),
-            mib(self.memory_bytes),
+            mib(self.budget.total_bytes),
             mib(wanted)
         );
         TaskError::new(FailureClass::OutOfMemory, text)

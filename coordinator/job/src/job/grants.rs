@@ -62,7 +62,7 @@ impl Job {
         let attempt = AttemptId { task, attempt: self.epoch.first_attempt() + self.tasks.start(task.index) };
         let now_ms = self.clock.now_ms();
         let capacity = self.workers.get(worker).map(|worker| worker.capacity).unwrap_or_default();
-        let memory = state.memory.of(capacity.slots);
+        let memory = state.memory;
         self.held.insert(attempt, Held { worker, capacity, memory, granted_ms: now_ms, listed_ms: now_ms });
         self.workers.start(worker, attempt, state.memory != MemoryNeed::Slot);
         self.note(task.stage, |effort| {

@@ -162,6 +162,7 @@ impl Job {
             // another attempt may have shown already that it needs more than this one had
             Counts::Memory => match held.memory.more() {
                 Some(more) => {
+                    let more = if self.too_small.is_so() { MemoryNeed::Largest } else { more };
                     struck = more == MemoryNeed::Largest && state.memory < more;
                     state.memory = state.memory.max(more);
                 }

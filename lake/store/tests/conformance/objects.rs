@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use bytes::Bytes;
 use object_store::GetOptions;
 use stedi_lake::{CuratedTable, LandingTable, layout};
-use stedi_store::{Lake, OpenError, PutNew, StoreError, landing_elsewhere, probe};
+use stedi_store::{Lake, OpenError, PutNew, StoreError, probe};
 
 use crate::{Scene, block_on, on_every_lake, race, run_id};
 
@@ -95,16 +95,18 @@ fn landing_elsewhere_has_whole_uris_for_keys() {
     let scene = Scene::new();
     scene.write("other/2022/a.json", "{}");
     let folder = scene.path("other");
+    let lake = Lake::create(&scene.path("lake").display().to_string()).unwrap();
     for uri in [folder.display().to_string(), format!("file://{}", folder.display())] {
-        let objects = block_on(landing_elsewhere(&uri, LandingTable::Accelerometer)).unwrap();
+        let objects = block_on(lake.landing_elsewhere(&uri, LandingTable::Accelerometer)).unwrap();
         assert_eq!(objects.len(), 1);
         assert_eq!(objects[0].key, format!("file://{}/2022/a.json", folder.display()));
     }
-    let missing = block_on(landing_elsewhere(&format!("{}2", folder.display()), LandingTable::Accelerometer));
+    let missing = format!("{}2", folder.display());
+    let missing = block_on(lake.landing_elsewhere(&missing, LandingTable::Accelerometer));
     let error = missing.unwrap_err().to_string();
     assert!(error.contains("other2") && error.contains("accelerometer_landing"), "{error}");
     let file = folder.join("2022/a.json");
-    assert!(block_on(landing_elsewhere(file.to_str().unwrap(), LandingTable::Accelerometer)).is_err());
+    assert!(block_on(lake.landing_elsewhere(file.to_str().unwrap(), LandingTable::Accelerometer)).is_err());
 }
 
 #[test]
