@@ -28,6 +28,7 @@ pub struct TableEncoder<'s, S: PartStore> {
     shard: u32,
     next_n: u32,
     compression: Compression,
+    part_bytes_target: u64,
     open: Option<OpenPart<S::Part>>,
 }
 
@@ -57,7 +58,7 @@ impl<W: Write> Write for Counted<W> {
 impl<'s, S: PartStore> TableEncoder<'s, S> {
     /// An encoder that has written nothing yet.
     pub fn new(store: &'s S, table: CuratedTable, shard: u32, compression: Compression) -> Self {
-        Self { store, table, shard, next_n: 0, compression, open: None }
+        Self { store, table, shard, next_n: 0, compression, part_bytes_target: PART_BYTES_TARGET, open: None }
     }
 
     /// The shard whose parts these are.
@@ -74,7 +75,7 @@ impl<'s, S: PartStore> TableEncoder<'s, S> {
         };
         self.write_row_group(&mut part, rows).map_err(|error| EncodeError::new(self.table, error))?;
         part.rows += rows.rows() as u64;
-        let is_full = part.writer.bytes_written() as u64 >= PART_BYTES_TARGET;
+        let is_full = part.writer.bytes_written() as u64 >= self.part_bytes_target;
         self.open = Some(part);
         if is_full { self.end_part() } else { Ok(()) }
     }
@@ -145,4 +146,84 @@ pub(super) fn properties(table: CuratedTable, compression: Compression) -> Write
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_sorting_columns(Some(sorting))
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::encode::{Emit, columns};
+
+    /// Keeps the numbers, rows and bytes of parts.
+    #[derive(Default)]
+    struct Sizes(Mutex<Vec<(u32, u64, u64)>>);
+
+    struct Numbered {
+        n: u32,
+        bytes: Vec<u8>,
+    }
+
+    impl Write for Numbered {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.bytes.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl PartStore for Sizes {
+        type Part = Numbered;
+
+        fn create(&self, _: CuratedTable, _: u32, n: u32) -> io::Result<Self::Part> {
+            Ok(Numbered { n, bytes: Vec::new() })
+        }
+
+        fn finish(&self, part: Numbered, rows: u64, bytes: u64) -> io::Result<()> {
+            assert_eq!(part.bytes.len() as u64, bytes);
+            self.0.lock().expect("no panic").push((part.n, rows, bytes));
+            Ok(())
+        }
+    }
+
+    /// So many readings of one user, no two alike.
+    struct Readings(u32);
+
+    impl TableRows for Readings {
+        fn table(&self) -> CuratedTable {
+            CuratedTable::AccelerometerTrusted
+        }
+
+        fn rows(&self) -> usize {
+            self.0 as usize
+        }
+
+        fn emit_column(&self, column: usize, emit: Emit<'_>) -> Result<(), ParquetError> {
+            let rows = 0..self.0;
+            match column {
+                0 => columns::text(rows.map(|_| 0), |_| "a@test.com", emit),
+                1 => columns::time(rows.map(i64::from), emit),
+                _ => columns::double(rows.map(|row| f64::from(row).sqrt()), emit),
+            }
+        }
+    }
+
+    #[test]
+    fn parts_end_near_their_target() {
+        const TARGET: u64 = 200_000;
+        let store = Sizes::default();
+        let mut encoder = TableEncoder::new(&store, CuratedTable::AccelerometerTrusted, 3, Compression::None);
+        assert_eq!(encoder.part_bytes_target, 256 << 20);
+        encoder.part_bytes_target = TARGET;
+        let groups = [1_000; 25].into_iter().chain([50_000, 10]);
+        groups.for_each(|rows| encoder.write(&Readings(rows)).expect("a Vec"));
+        encoder.end_part().expect("a Vec");
+        let parts = store.0.into_inner().expect("no panic");
+        let rows: Vec<(u32, u64)> = parts.iter().map(|(n, rows, _)| (*n, *rows)).collect();
+        assert_eq!(rows, [(0, 8_000), (1, 8_000), (2, 8_000), (3, 51_000), (4, 10)], "{parts:?}");
+        assert!(parts[..3].iter().all(|(_, _, bytes)| (TARGET..TARGET + 50_000).contains(bytes)), "{parts:?}");
+    }
 }
