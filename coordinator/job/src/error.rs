@@ -33,8 +33,8 @@ pub enum JobError {
     },
     /// A task does not fit into the memory of the largest worker.
     #[error(
-        "{task}{} runs out of memory alone on the largest worker ({memory_bytes} bytes): give workers more memory, or the \
-         run more shards (--shards)", OfShard(*.shard)
+        "{task}{} runs out of memory alone on the largest worker ({memory_bytes} bytes), last with: {message}: give workers \
+         more memory{}", OfShard(*.shard), if shard.is_some() { ", or the run more shards (--shards)" } else { "" }
     )]
     OutOfMemory {
         /// The task.
@@ -43,6 +43,8 @@ pub enum JobError {
         shard: Option<u32>,
         /// Memory of that worker.
         memory_bytes: u64,
+        /// The error's text.
+        message: String,
     },
     /// Workers kept disappearing while they executed a task.
     #[error("{task} was lost with {losses} workers, last: {message}: look at the logs of the workers")]

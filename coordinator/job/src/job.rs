@@ -244,7 +244,7 @@ impl Job {
         let mut tasks = self.progress.tasks(stage) - self.progress.done(stage);
         if present {
             tasks = tasks.saturating_sub(u32::try_from(self.high_memory_tasks()).unwrap_or(u32::MAX));
-        } else if self.too_small.is_so() {
+        } else if self.too_small.least() == MemoryNeed::Largest {
             // to be tried; more than that is not expected of them
             tasks = tasks.min(1);
         }

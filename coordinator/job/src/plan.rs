@@ -12,9 +12,10 @@ pub use run_plan::{
 /// something to do.
 const SHARD_BYTES_MIN: u64 = 256 << 20;
 
-/// Landing bytes of a shard at most by default: a table that takes a sixtieth of landing has parts of the target size then.
-/// One worker joins such a shard in half a minute, and takes 1 GiB of scratch for it.
-const SHARD_BYTES_MAX: u64 = 16 << 30;
+/// Landing bytes of a shard at most by default: a table that takes a thirtieth of landing has parts of the target size then.
+/// Joining such a shard takes twice its packed rows of scratch. These are a tenth of landing for readings that hardly pack,
+/// and a worker of the chart has 10 GiB for its two slots.
+const SHARD_BYTES_MAX: u64 = 8 << 30;
 
 /// From so many shards on, shards grow before they become more.
 const SHARDS_WANTED: u64 = 64;
@@ -80,8 +81,7 @@ mod tests {
         assert_eq!(shards_of(1 << 30), 4);
         assert_eq!(shards_of(16 << 30), 64);
         assert_eq!(shards_of(64 << 30), 64);
-        assert_eq!(shards_of(1 << 40), 64);
-        assert_eq!(shards_of(4 << 40), 256);
+        assert_eq!(shards_of(1 << 40), 128);
         assert_eq!(shards_of(u64::MAX), SHARDS_MAX);
         assert_eq!(shard_count([("a.json.gz", 1 << 30)].into_iter()), 40);
     }

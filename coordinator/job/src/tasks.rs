@@ -28,7 +28,7 @@ pub(crate) struct Task {
     pub(crate) granted: u16,
 }
 
-/// All tasks of a stage. No operation but [`Tasks::need_most`] looks at all of them.
+/// All tasks of a stage. No operation but [`Tasks::need`] looks at all of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tasks {
     tasks: Vec<Task>,
@@ -119,12 +119,16 @@ impl Tasks {
         self.largest.iter().filter(|&&index| self.tasks[index as usize].place == Place::Waiting).count()
     }
 
-    /// All that wait need more memory than the usual workers have. Looks at each of them, but only once in a stage.
-    pub(crate) fn need_most(&mut self) {
+    /// All that wait need so much at least. Looks at each of them, but only twice in a stage.
+    pub(crate) fn need(&mut self, least: MemoryNeed) {
         for task in self.tasks.iter_mut().filter(|task| task.place == Place::Waiting) {
-            task.memory = MemoryNeed::Largest;
+            task.memory = task.memory.max(least);
         }
-        self.largest.extend(self.heavy.drain(..).chain(self.ready.drain(..)));
+        if least == MemoryNeed::Largest && self.high_memory {
+            self.largest.extend(self.heavy.drain(..).chain(self.ready.drain(..)));
+        } else if least > MemoryNeed::Slot {
+            self.heavy.extend(self.ready.drain(..));
+        }
     }
 
     /// A task that was taken, or is running, gets one more attempt: its number within the epoch.

@@ -106,6 +106,11 @@ impl Workers {
         self.workers.values().filter(|worker| !worker.capacity.high_memory).count()
     }
 
+    /// Memory of the one that has most; 0 if there is none.
+    pub(crate) fn most_memory(&self) -> u64 {
+        self.workers.values().map(|worker| worker.capacity.memory_bytes).max().unwrap_or(0)
+    }
+
     /// All of them, and how many tasks each runs.
     pub(crate) fn loads(&self) -> impl ExactSizeIterator<Item = (WorkerId, usize)> + '_ {
         self.workers.iter().map(|(id, worker)| (*id, worker.running.len()))

@@ -77,7 +77,7 @@ impl Job {
         if let Some(held) = self.give_up(lease.attempt) {
             self.times_ms.add(self.clock.now_ms() - held.granted_ms);
             if !held.capacity.high_memory {
-                self.too_small.enough();
+                self.too_small.enough(held.memory);
             }
         }
         let mut record = TaskRecord { attempt: lease.attempt, output, cost };
@@ -139,7 +139,10 @@ impl Job {
         let Remedy::Retry { counts, backoff } = remedy(class) else {
             return Err(JobError::Task { task, worker, class, message: message.to_owned() });
         };
+        let least = self.too_small.least();
+        let more = held.memory.more().filter(|more| self.is_to_be_had(*more, &held));
         let state = self.tasks.task_mut(task.index);
+        state.memory = state.memory.max(least);
         // while another attempt runs, the task is not lost yet
         let last = state.live == 0;
         let (mut failures, mut struck) = (0, false);
@@ -160,26 +163,39 @@ impl Job {
                 }
             }
             // another attempt may have shown already that it needs more than this one had
-            Counts::Memory => match held.memory.more() {
+            Counts::Memory => match more {
                 Some(more) => {
-                    let more = if self.too_small.is_so() { MemoryNeed::Largest } else { more };
-                    struck = more == MemoryNeed::Largest && state.memory < more;
+                    struck = state.memory < more;
                     state.memory = state.memory.max(more);
                 }
                 None => {
                     let shard = (task.stage == Stage::Join && task.index < self.plan.shards()).then_some(task.index);
-                    let memory_bytes = held.capacity.memory_bytes;
-                    return Err(JobError::OutOfMemory { task, shard, memory_bytes });
+                    let (memory_bytes, message) = (held.capacity.memory_bytes, message.to_owned());
+                    return Err(JobError::OutOfMemory { task, shard, memory_bytes, message });
                 }
             },
         }
         let now_ms = self.clock.now_ms();
         let due_ms = if backoff { now_ms + self.config.backoff(failures) } else { now_ms };
         self.tasks.requeue(task.index, now_ms, due_ms);
-        if struck && self.config.high_memory && self.too_small.strike() {
-            self.tasks.need_most();
+        if struck && self.says_of_others(&held) && self.too_small.strike(held.memory) {
+            self.tasks.need(self.too_small.least());
         }
         Ok(())
+    }
+
+    /// Whether there is a worker that can give a task more than `held` gave it.
+    fn is_to_be_had(&self, more: MemoryNeed, held: &Held) -> bool {
+        more < MemoryNeed::Largest || self.config.high_memory || self.workers.most_memory() > held.capacity.memory_bytes
+    }
+
+    /// Whether it says something of other tasks, too, that one ran out of memory with what it had.
+    fn says_of_others(&self, held: &Held) -> bool {
+        match held.memory {
+            // of several at once each may be the one that took too much
+            MemoryNeed::Slot => held.capacity.slots <= 1,
+            MemoryNeed::Alone | MemoryNeed::Largest => self.config.high_memory,
+        }
     }
 
     /// A worker is gone, and with it all that it held.
