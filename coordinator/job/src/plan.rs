@@ -13,8 +13,8 @@ pub use run_plan::{
 const SHARD_BYTES_MIN: u64 = 256 << 20;
 
 /// Landing bytes of a shard at most by default: a table that takes a thirtieth of landing has parts of the target size then.
-/// Joining such a shard takes twice its packed rows of scratch. These are a tenth of landing for readings that hardly pack,
-/// and a worker of the chart has 10 GiB for its two slots.
+/// Joining one writes three times its packed rows to scratch. These are a fifth of landing where they are the most (readings
+/// of random values without steps), and a worker of the chart has 10 GiB for its two slots.
 const SHARD_BYTES_MAX: u64 = 8 << 30;
 
 /// From so many shards on, shards grow before they become more.
