@@ -21,7 +21,7 @@ use stedi_lake::report::{RequestCounts, RunSummary};
 use stedi_run::{Curated, Mode, Run, RunReport, SoFar, StageClock, clean_up, unchanged};
 use stedi_store::{CommitLog, Lake, is_on_s3, probe};
 use stedi_worker::join::{Join, join};
-use stedi_worker::memory::{self, Budget, MemoryPlan};
+use stedi_worker::memory::{Budget, MemoryPlan};
 use stedi_worker::parts::LakeParts;
 use stedi_worker::progress::{Progress, Stage};
 use stedi_worker::quarantine::{QuarantineStore, QuarantineSummary};
@@ -57,15 +57,16 @@ pub fn run(lake: &Lake, config: &RunConfig, progress: &Progress) -> Result<RunOu
         .build()
         .map_err(RunError::Runtime)?;
     let s3 = config.landing.values().flatten().map(String::as_str).chain([lake.uri()]).any(is_on_s3);
-    let threads = memory::threads(config.memory_bytes, config.threads, s3);
-    let (lake, budget) = &Budget::new(&lake.on_runtime(runtime.handle()), config.memory_bytes, threads, s3)?;
+    let budget = Budget::new(config.memory_bytes, config.threads, s3);
+    budget.check_s3()?;
+    let lake = &budget.lake(&lake.on_runtime(runtime.handle()));
     let requests_before = lake.requests();
     let run = new_run_id()?;
     let current = runtime.block_on(CommitLog::new(lake).latest())?;
     runtime.block_on(probe(lake, run))?;
     fault::point("after_probe");
     progress.enter(Stage::List);
-    let inputs = runtime.block_on(Inputs::list(lake, config))?;
+    let inputs = runtime.block_on(Inputs::list(lake, config))?.following(current.as_ref(), config.allow_empty)?;
     progress.bytes_total.store(inputs.bytes(), Ordering::Relaxed);
     fault::point("after_list");
     let options = inputs.table_options(config);
@@ -75,7 +76,7 @@ pub fn run(lake: &Lake, config: &RunConfig, progress: &Progress) -> Result<RunOu
         return Ok(RunOutcome { summary, quarantine: QuarantineSummary::default() });
     }
     let run_of = Run { lake, id: run, inputs: &inputs, options: &options };
-    let job = Job { run: run_of, config, budget: *budget, progress };
+    let job = Job { run: run_of, config, budget: budget.with_objects(inputs.count()), progress };
     let quarantine = QuarantineStore::new(lake, run);
     let outcome = job.curate(&runtime, &quarantine).and_then(|(curated, stages, shards)| {
         progress.enter(Stage::Commit);

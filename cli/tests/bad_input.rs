@@ -62,6 +62,25 @@ fn landing_that_went_missing_does_not_empty_the_tables() {
     let scene = Scene::with_news();
     fs::remove_dir_all(scene.path("customer/landing")).expect("landing is removed");
     refused(&scene, &[], 1, "customer/landing");
+    for table in ["accelerometer", "step_trainer"] {
+        let scene = Scene::with_news();
+        fs::remove_dir_all(scene.path(&format!("{table}/landing"))).expect("landing is removed");
+        refused(&scene, &[], 1, &format!("no records in {table}_landing"));
+        assert_code(&scene.run(&["--allow-empty"]), 0);
+    }
+}
+
+#[test]
+fn landing_without_a_record_does_not_empty_the_tables() {
+    for (table, error) in [("customer", "customer/landing"), ("accelerometer", "no records in accelerometer_landing")] {
+        for nothing in ["\n", "[]", " \r\n\t"] {
+            let scene = Scene::with_news();
+            let folder = scene.path(&format!("{table}/landing"));
+            fs::remove_dir_all(folder).expect("landing is removed");
+            scene.write(&format!("{table}/landing/nothing.json"), nothing);
+            refused(&scene, &[], 1, error);
+        }
+    }
 }
 
 #[test]

@@ -57,3 +57,36 @@ fn one_device_with_half_of_all_readings_fits_in_little_memory() {
     let spilled: u64 = (0..4).filter_map(|stage| report["stages"][stage]["cost"]["spilled_bytes"].as_u64()).sum();
     assert!(spilled > u64::from(HALF) * 10, "the report tells of {spilled} spilled bytes");
 }
+
+#[test]
+fn readings_that_cannot_be_told_apart_by_time_are_an_error_with_a_way_out() {
+    let scene = Scene::empty();
+    let record = r#""shareWithResearchAsOfDate":1655564444103"#;
+    scene.write("customer/landing/a.json", &format!(r#"{{"email":"a@example.com","serialNumber":"s",{record}}}"#));
+    let readings: String = (0..500_000)
+        .map(|x| format!("{{\"user\":\"a@example.com\",\"timestamp\":7,\"x\":{x},\"y\":-1,\"z\":0.5}}\n"))
+        .collect();
+    scene.write("accelerometer/landing/a.json", &readings);
+    scene.write("step_trainer/landing/a.json", r#"{"sensorReadingTime":7,"serialNumber":"s","distanceFromObject":7}"#);
+    let refused = scene.stedi("run", &["--memory", "64MiB"]);
+    assert_code(&refused, 1);
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let wanted = error.trim_end().rsplit(' ').next().expect("the way out");
+    assert!(error.contains("500001 readings of one time") && wanted.ends_with("MiB"), "{error}");
+    assert_code(&scene.stedi("run", &["--memory", wanted]), 0);
+}
+
+#[test]
+fn customers_of_one_object_are_counted_while_it_is_read() {
+    let scene = Scene::empty();
+    let customers: String = (0..150_000)
+        .map(|c| format!("{{\"email\":\"c{c}@example.com\",\"serialNumber\":\"s-{c}\",\"customerName\":\"nobody\"}}"))
+        .collect();
+    // one split, as the records are not one a line
+    scene.write("customer/landing/a.json", &customers);
+    let refused = scene.stedi("run", &["--memory", "64MiB"]);
+    assert_code(&refused, 1);
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(error.contains("12 MiB of customers so far do not fit"), "{error}");
+    assert_code(&scene.stedi("run", &["--memory", "512MiB"]), 0);
+}

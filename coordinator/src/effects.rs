@@ -157,6 +157,7 @@ impl Effects {
                         }
                         RunError::Commit(CommitError::Conflict { .. }) => CommitFailure::Conflict,
                         RunError::Violation(_) => CommitFailure::Invariant,
+                        RunError::Emptied { .. } | RunError::NoLanding(_) => CommitFailure::Landing,
                         _ => CommitFailure::Store,
                     };
                     effects.tell(Event::CommitFailed { failure, message: chain(&error) });

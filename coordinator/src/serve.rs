@@ -181,7 +181,7 @@ async fn prepare(args: &RunCommand, started: Instant) -> Result<Found, ServeErro
     let current = CommitLog::new(&lake).latest().await?;
     probe(&lake, visitor).await?;
     fault::point("after_probe");
-    let inputs = Inputs::list(&lake, &config).await?;
+    let inputs = Inputs::list(&lake, &config).await?.following(current.as_ref(), config.allow_empty)?;
     fault::point("after_list");
     let options = inputs.table_options(&config);
     if let Some(current) = current.as_ref().filter(|current| !config.force && inputs.are_those_of(current, &options)) {
@@ -321,7 +321,11 @@ async fn failed(effects: &Effects, error: JobError) -> JobError {
         Ok(None) => {}
         Err(_) => return error,
     }
-    if let JobError::BadRecords { .. } | JobError::Conflict { .. } | JobError::Invariant { .. } = error {
+    if let JobError::BadRecords { .. }
+    | JobError::Landing { .. }
+    | JobError::Conflict { .. }
+    | JobError::Invariant { .. } = error
+    {
         effects.give_up(matches!(error, JobError::BadRecords { .. })).await;
     }
     error

@@ -133,6 +133,11 @@ impl<'a> Join<'a> {
         self.room() + index + self.memory.waiting_bytes
     }
 
+    fn check_one_time(&self, rows: &Rows<'_>) -> Result<(), WorkError> {
+        let count = rows.readings.rows() + rows.steps.rows();
+        Ok(self.memory.check_one_time(count, self.row_bytes(rows))?)
+    }
+
     fn check_cancelled(&self) -> Result<(), WorkError> {
         if self.cancel.load(Ordering::Relaxed) { Err(WorkError::Cancelled) } else { Ok(()) }
     }
@@ -171,6 +176,7 @@ impl<'a> Join<'a> {
     fn sliced(&self, rows: Rows<'_>, space: &mut JoinSpace, encoders: &mut Encoders<'a>) -> Result<(), WorkError> {
         if !self.sliced_readings(&rows, space, &mut encoders.readings)? {
             // all rows are of one millisecond
+            self.check_one_time(&rows)?;
             return self.at_once(rows, space, encoders);
         }
         let directory = self.directory;

@@ -15,8 +15,15 @@ const THREAD_BYTES: u64 = 11 << 20;
 /// A thread more pays only from so much memory for each on.
 const BYTES_PER_THREAD_MIN: u64 = 48 << 20;
 
-/// The same where a thread reads from S3 and writes there, so that a slice and as much again is left of it.
+/// The same where a thread reads from S3 and writes there, as long as slices grow with the memory: so that a slice and as
+/// much again is left.
 const BYTES_PER_THREAD_MIN_S3: u64 = 144 << 20;
+
+/// The least that what a thread reads from S3 and writes there takes.
+const TRANSFER_BYTES_MIN: u64 = 34 << 20;
+
+/// What a landing object takes: its names and sizes, when they are listed and in the ledger.
+const OBJECT_BYTES: u64 = 600;
 
 /// Chunks larger than this gain nothing.
 const CHUNK_BYTES_MAX: usize = 32 << 10;
@@ -39,7 +46,9 @@ pub const SLICE_BYTES_MAX: u64 = 192 << 20;
 pub enum TooLittleMemory {
     /// The customers do not leave room for the rest.
     #[error(
-        "{customers_mib} MiB of trusted customers do not fit in --memory {total_mib}MiB; give at least {wanted_mib}MiB"
+        "{customers_mib} MiB of customers{} do not fit in --memory {total_mib}MiB; give at least {wanted_mib}MiB{}",
+        if *so_far { " so far" } else { "" },
+        if *so_far { ", and more for those that are still to be read" } else { "" }
     )]
     Customers {
         /// What they take.
@@ -48,10 +57,28 @@ pub enum TooLittleMemory {
         total_mib: u64,
         /// What would do.
         wanted_mib: u64,
+        /// Whether there may be more of them.
+        so_far: bool,
+    },
+    /// Rows that cannot be told apart by user, device or time do not fit, and so cannot be cut into slices.
+    #[error(
+        "{rows} readings of one time take {rows_mib} MiB at once, too much for --memory {total_mib}MiB; give at least \
+         {wanted_mib}MiB"
+    )]
+    OneTime {
+        /// How many they are, of one user or device.
+        rows: usize,
+        /// What they take.
+        rows_mib: u64,
+        /// `--memory`.
+        total_mib: u64,
+        /// What would do.
+        wanted_mib: u64,
     },
     /// The client of S3 and what is on its way do not leave room for the rest.
     #[error(
-        "--memory {total_mib}MiB is too little for S3, where what is on its way takes memory, too; give at least {}MiB",
+        "--memory {total_mib}MiB (70 % of what there is, unless it is given) is too little for S3, where what is on its way \
+         takes memory, too; give at least {}MiB",
         MEMORY_BYTES_MIN_S3 >> 20
     )]
     S3 {
@@ -67,71 +94,121 @@ pub struct Budget {
     pub total_bytes: u64,
     /// Threads that decode, join and encode.
     pub threads: usize,
-    /// What goes to and from the store takes so much while all threads are busy.
-    pub transfer_bytes: u64,
+    /// Threads, if memory were no matter.
+    threads_wanted: usize,
+    /// Whether the lake or landing is in S3.
+    s3: bool,
+    objects: u64,
 }
 
 impl Budget {
-    /// `lake` with as much under way as `threads` threads of a process with `total_bytes` may have, and the budget, where S3
-    /// counts if it is used at all (`s3`). Where S3 cannot do with a fair share of little memory, the rest must do with less.
-    ///
-    /// # Errors
-    /// If this is too little for S3.
-    pub fn new(lake: &Lake, total_bytes: u64, threads: usize, s3: bool) -> Result<(Lake, Self), TooLittleMemory> {
-        let lake = lake.with_transfers_within(total_bytes / TRANSFER_SHARE / threads as u64);
-        let budget = Self { total_bytes, threads, transfer_bytes: 0 };
-        if !s3 {
-            return Ok((lake, budget));
-        }
-        if total_bytes < MEMORY_BYTES_MIN_S3 {
-            return Err(TooLittleMemory::S3 { total_mib: total_bytes >> 20 });
-        }
-        let transfer_bytes = CLIENT_BYTES + lake.transfer_bytes().saturating_mul(threads as u64);
-        Ok((lake, Self { transfer_bytes, ..budget }))
+    /// Of a process that may take `total_bytes`, with as many threads as `threads` says and that allows; one for each
+    /// processor if it does not say. `s3` tells whether the lake or landing is in S3.
+    pub fn new(total_bytes: u64, threads: Option<usize>, s3: bool) -> Self {
+        let threads_wanted = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
+        let threads = if s3 { threads_on_s3(total_bytes) } else { total_bytes / BYTES_PER_THREAD_MIN };
+        let threads = threads_wanted.min(usize::try_from(threads).unwrap_or(usize::MAX)).max(1);
+        Self { total_bytes, threads, threads_wanted, s3, objects: 0 }
     }
 
-    /// Checks that customers leave room for the rest: half of the budget, and a slice with those that wait.
+    /// The same for a run that has listed so many landing objects.
+    #[must_use]
+    pub fn with_objects(self, objects: usize) -> Self {
+        Self { objects: objects as u64, ..self }
+    }
+
+    /// Checks that this is enough for S3, if that is used.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn check_s3(&self) -> Result<(), TooLittleMemory> {
+        if self.s3 && self.total_bytes < MEMORY_BYTES_MIN_S3 {
+            return Err(TooLittleMemory::S3 { total_mib: self.total_bytes >> 20 });
+        }
+        Ok(())
+    }
+
+    /// `lake` with as much under way as fits. Where S3 cannot do with a fair share of little memory, the rest must do with
+    /// less.
+    pub fn lake(&self, lake: &Lake) -> Lake {
+        lake.with_transfers_within(self.transfer_share())
+    }
+
+    /// Checks that customers leave at least half to the rest.
     ///
     /// # Errors
     /// If they do not.
     pub fn check(&self, customer_bytes: usize) -> Result<(), TooLittleMemory> {
+        self.check_customers(customer_bytes, false)
+    }
+
+    /// The same while customers are being read.
+    pub(crate) fn check_so_far(&self, customer_bytes: usize) -> Result<(), TooLittleMemory> {
+        self.check_customers(customer_bytes, true)
+    }
+
+    fn check_customers(&self, customer_bytes: usize, so_far: bool) -> Result<(), TooLittleMemory> {
         let customers = customer_bytes as u64;
-        if self.has_room_for(customers) {
+        if customers <= self.available_bytes() / 2 {
             return Ok(());
         }
         let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-        let total_mib = mib(self.total_bytes);
-        let fits = |mib: &u64| Self { total_bytes: mib << 20, ..*self }.has_room_for(customers);
-        let enough_mib = mib(self.fixed_bytes() + 2 * (customers + SLICE_BYTES_MAX));
-        let wanted_mib = (total_mib..enough_mib).find(fits).unwrap_or(enough_mib);
-        Err(TooLittleMemory::Customers { customers_mib: mib(customers), total_mib, wanted_mib })
+        let wanted = self.least(|more| customers <= more.available_bytes() / 2);
+        Err(TooLittleMemory::Customers {
+            customers_mib: mib(customers),
+            total_mib: mib(self.total_bytes),
+            wanted_mib: mib(wanted),
+            so_far,
+        })
     }
 
-    /// The `--memory` of which [`MemoryPlan::stage_bytes`] are `stage_bytes`.
+    /// The `--memory` of which [`MemoryPlan::stage_bytes`] are `stage_bytes` beside so many of customers.
     pub(crate) fn bytes_for_stage(&self, customer_bytes: usize, stage_bytes: usize) -> u64 {
-        let available = stage_bytes.div_ceil(90).saturating_mul(100) as u64;
-        self.fixed_bytes() + available.max(customer_bytes as u64) + customer_bytes as u64
+        let (customers, stage) = (customer_bytes as u64, stage_bytes as u64);
+        self.least(|more| {
+            let available = more.available_bytes();
+            customers <= available / 2 && (available - customers) / 100 * STAGE_PERCENT >= stage
+        })
     }
 
-    fn has_room_for(&self, customers: u64) -> bool {
-        let available = self.available_bytes();
-        let slices = slice_bytes(self.total_bytes);
-        customers <= available / 2 && customers + slices + slices / WAITING_SHARE as u64 <= available
+    /// The least `--memory` from this one on, in MiB, that `is_enough`, with the threads that it allows.
+    fn least(&self, is_enough: impl Fn(&Self) -> bool) -> u64 {
+        const MIB_MAX: u64 = 1 << 30;
+        let of = |mib: u64| {
+            let more = Self::new(mib << 20, Some(self.threads_wanted), self.s3);
+            Self { objects: self.objects, ..more }
+        };
+        let first = self.total_bytes.div_ceil(1 << 20);
+        (first..MIB_MAX).find(|mib| is_enough(&of(*mib))).unwrap_or(MIB_MAX) << 20
     }
 
-    /// What is left when the process, its threads and its requests have what they take in any case.
+    /// What is left when the process, its threads, its listing and its requests have what they take in any case.
     fn available_bytes(&self) -> u64 {
-        self.total_bytes.saturating_sub(self.fixed_bytes())
+        let threads = self.threads as u64;
+        let requests =
+            if self.s3 { CLIENT_BYTES + Lake::transfer_bytes_within(self.transfer_share()) * threads } else { 0 };
+        self.total_bytes.saturating_sub(BASE_BYTES + THREAD_BYTES * threads + OBJECT_BYTES * self.objects + requests)
     }
 
-    fn fixed_bytes(&self) -> u64 {
-        BASE_BYTES + THREAD_BYTES * self.threads as u64 + self.transfer_bytes
+    /// What goes to and from the store may take so much for each thread.
+    fn transfer_share(&self) -> u64 {
+        self.total_bytes / TRANSFER_SHARE / self.threads as u64
     }
+}
+
+/// The most threads that pay where each has requests to S3.
+fn threads_on_s3(total_bytes: u64) -> u64 {
+    let growing = total_bytes / BYTES_PER_THREAD_MIN_S3;
+    // from where slices do not grow any more, a thread takes no more than it has in any case
+    let beyond = total_bytes.saturating_sub(BASE_BYTES + CLIENT_BYTES + 3 * SLICE_BYTES_MAX);
+    growing.max(beyond / (THREAD_BYTES + TRANSFER_BYTES_MIN))
 }
 
 /// The parts of the budget, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryPlan {
+    budget: Budget,
+    customer_bytes: u64,
     /// Threads that decode, join and encode.
     pub threads: usize,
     /// Full chunks that wait in memory for the join; more are spilled.
@@ -157,20 +234,23 @@ const CLIENT_BYTES: u64 = 12 << 20;
 /// Slices that wait take one in so many bytes of the one that is joined.
 const WAITING_SHARE: usize = 4;
 
-/// Memory that the rows of one shard or slice may take in a run with `--memory` of `total_bytes`. It decides bytes of parts,
-/// so that it follows from `total_bytes` alone: room for it is left with the most threads and customers that there may be.
-pub fn slice_bytes(total_bytes: u64) -> u64 {
-    let threads_max = (total_bytes / BYTES_PER_THREAD_MIN).max(1);
-    let available = total_bytes.saturating_sub(BASE_BYTES + THREAD_BYTES * threads_max);
-    (available / 100 * 35).min(SLICE_BYTES_MAX)
-}
+/// Of what is left beside the customers, all tasks of a stage together take so much where no other stage holds anything.
+const STAGE_PERCENT: u64 = 90;
 
-/// The threads that `total_bytes` allow of the `wanted` ones, which are one for each processor if nobody says. With S3 a
-/// thread takes more.
-pub fn threads(total_bytes: u64, wanted: Option<usize>, s3: bool) -> usize {
-    let wanted = wanted.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
-    let bytes_per_thread = if s3 { BYTES_PER_THREAD_MIN_S3 } else { BYTES_PER_THREAD_MIN };
-    wanted.min(usize::try_from(total_bytes / bytes_per_thread).unwrap_or(usize::MAX)).max(1)
+/// All joins together take so much of it in one process, where chunks of other shards wait.
+const JOIN_PERCENT: u64 = 40;
+
+/// Memory that the rows of one shard or slice may take in a run with `--memory` of `total_bytes`. It decides bytes of parts,
+/// so that it follows from `total_bytes` alone: room for it is left with the most threads and customers that there may be, and
+/// with S3.
+pub fn slice_bytes(total_bytes: u64) -> u64 {
+    let local = total_bytes.saturating_sub(BASE_BYTES + THREAD_BYTES * (total_bytes / BYTES_PER_THREAD_MIN).max(1));
+    let on_s3 = {
+        let threads = threads_on_s3(total_bytes).max(1);
+        total_bytes.saturating_sub(BASE_BYTES + CLIENT_BYTES + (THREAD_BYTES + TRANSFER_BYTES_MIN) * threads)
+    };
+    let available = if total_bytes < MEMORY_BYTES_MIN_S3 { local } else { local.min(on_s3) };
+    (available / 100 * 35).min(SLICE_BYTES_MAX)
 }
 
 impl MemoryPlan {
@@ -190,15 +270,39 @@ impl MemoryPlan {
         let spilling_bytes = 2 * PIECE_BYTES * threads;
         let slice_bytes = usize::try_from(slice_bytes(budget.total_bytes)).unwrap_or(usize::MAX);
         let waiting_bytes = slice_bytes / WAITING_SHARE;
-        let join_bytes = share(40).max(slice_bytes + waiting_bytes);
+        let join_bytes = share(JOIN_PERCENT).max(slice_bytes + waiting_bytes);
         Ok(Self {
+            budget: *budget,
+            customer_bytes: customer_bytes as u64,
             threads,
             shuffle_bytes: share(85).saturating_sub(join_bytes + open_bytes + spilling_bytes),
             chunk_bytes,
             join_bytes,
-            stage_bytes: share(90),
+            stage_bytes: share(STAGE_PERCENT),
             slice_bytes,
             waiting_bytes,
+        })
+    }
+
+    /// Checks that `rows` readings that take `row_bytes` and cannot be cut can be joined at once.
+    ///
+    /// # Errors
+    /// If they cannot.
+    pub(crate) fn check_one_time(&self, rows: usize, row_bytes: usize) -> Result<(), TooLittleMemory> {
+        if row_bytes <= self.join_bytes {
+            return Ok(());
+        }
+        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        let wanted = self.budget.least(|more| {
+            let available = more.available_bytes();
+            let left = available.saturating_sub(self.customer_bytes);
+            self.customer_bytes <= available / 2 && left / 100 * JOIN_PERCENT >= row_bytes as u64
+        });
+        Err(TooLittleMemory::OneTime {
+            rows,
+            rows_mib: mib(row_bytes as u64),
+            total_mib: mib(self.budget.total_bytes),
+            wanted_mib: mib(wanted),
         })
     }
 
@@ -259,30 +363,25 @@ fn physical_bytes() -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn local(total_bytes: u64, threads: usize) -> Budget {
-        Budget { total_bytes, threads, transfer_bytes: 0 }
-    }
-
-    /// With the least under way.
-    fn on_s3(total_bytes: u64, threads: usize) -> Budget {
-        Budget { total_bytes, threads, transfer_bytes: CLIENT_BYTES + (26 << 20) * threads as u64 }
-    }
+    const MIB: u64 = 1 << 20;
 
     #[test]
     fn the_shares_fit_the_budget() {
-        for total in [64 << 20, MEMORY_BYTES_MIN_S3, 128 << 20, 288 << 20, 512 << 20, 2 << 30] {
+        for (total_mib, s3) in
+            [64, 112, 128, 288, 512, 1024, 2048].into_iter().flat_map(|mib| [(mib, false), (mib, true)])
+        {
             for (shards, customers) in [(1, 1 << 20), (5, 0), (170, 1 << 20), (4096, 0), (1, usize::MAX)] {
-                for (wanted, s3) in [(1, false), (2, true), (8, false), (8, true), (1000, false), (1000, true)] {
-                    if s3 && total < MEMORY_BYTES_MIN_S3 {
+                for wanted in [1, 2, 8, 1000] {
+                    let budget = Budget::new(total_mib * MIB, Some(wanted), s3);
+                    if budget.check_s3().is_err() {
                         continue;
                     }
-                    let threads = threads(total, Some(wanted), s3);
-                    let budget = if s3 { on_s3(total, threads) } else { local(total, threads) };
-                    let customers = customers.min(most_customers(&budget));
+                    let most = usize::try_from(budget.available_bytes() / 2).expect("it fits");
+                    let customers = customers.min(most);
                     let plan = MemoryPlan::new(&budget, shards, customers).expect("enough");
-                    let open = plan.chunk_bytes * shards as usize * threads;
-                    let used = plan.shuffle_bytes + plan.join_bytes + open + customers;
-                    let fits = used as u64 + budget.fixed_bytes() <= total;
+                    let open = plan.chunk_bytes * shards as usize * budget.threads;
+                    let used = (plan.shuffle_bytes + plan.join_bytes + open + customers) as u64;
+                    let fits = used <= budget.available_bytes();
                     assert!(fits || plan.chunk_bytes == CHUNK_BYTES_MIN, "{budget:?} {customers} {plan:?}");
                     assert!(plan.slice_bytes >= 4 << 20 && plan.join_bytes >= plan.slice_bytes * 5 / 4, "{plan:?}");
                 }
@@ -290,45 +389,47 @@ mod tests {
         }
     }
 
-    fn most_customers(budget: &Budget) -> usize {
-        let most = (0..2048).rev().map(|mib| mib << 20).find(|bytes| budget.check(*bytes).is_ok());
-        most.expect("there is room for none")
-    }
-
     #[test]
     fn s3_takes_memory_too() {
-        assert_eq!([112, 287, 288, 2048].map(|mib| threads(mib << 20, Some(9), true)), [1, 1, 2, 9]);
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let lake = Lake::create(&folder.path().display().to_string()).expect("a new folder");
-        let error = Budget::new(&lake, MEMORY_BYTES_MIN, 1, true).expect_err("too little").to_string();
+        let threads = |mib| Budget::new(mib * MIB, Some(40), true).threads;
+        assert_eq!([112, 287, 288, 576, 2048].map(threads), [1, 1, 2, 4, 31]);
+        let error = Budget::new(64 * MIB, None, true).check_s3().expect_err("too little").to_string();
         assert!(error.contains("64MiB") && error.contains("112MiB"), "{error}");
-        let (_, beside) = Budget::new(&lake, MEMORY_BYTES_MIN_S3, 1, true).expect("it is the least");
-        assert_eq!(beside, on_s3(MEMORY_BYTES_MIN_S3, 1));
-        assert_eq!(Budget::new(&lake, MEMORY_BYTES_MIN, 1, false).expect("enough").1, local(MEMORY_BYTES_MIN, 1));
+        let left = |s3| Budget::new(MEMORY_BYTES_MIN_S3, Some(1), s3).available_bytes();
+        assert_eq!(left(false) - left(true), CLIENT_BYTES + TRANSFER_BYTES_MIN);
+        assert_eq!(left(false) - Budget::new(112 * MIB, Some(1), false).with_objects(1000).available_bytes(), 600_000);
     }
 
     #[test]
     fn slices_follow_from_memory_alone() {
         let mib = |total: u64| slice_bytes(total << 20) >> 20;
-        assert_eq!([64, 128, 512, 1024, 2048].map(mib), [8, 26, 130, 192, 192]);
+        assert_eq!([64, 96, 112, 128, 512, 1024, 2048].map(mib), [8, 15, 8, 14, 117, 192, 192]);
     }
 
     #[test]
-    fn a_stage_fits_the_memory_that_is_asked_for_it() {
-        for stage in [100 << 20, 300 << 20] {
-            for customers in [1 << 20, 200 << 20] {
-                let total = local(0, 4).bytes_for_stage(customers, stage);
-                let plan = MemoryPlan::new(&local(total, 4), 7, customers);
-                assert!(plan.expect("customers fit, too").stage_bytes >= stage);
+    fn what_is_asked_for_is_enough() {
+        for (wanted, s3) in [(1, false), (2, false), (8, false), (1, true), (2, true), (8, true)] {
+            for customers_mib in [1, 40, 100, 300] {
+                let customers = customers_mib << 20;
+                let budget = Budget::new(MEMORY_BYTES_MIN_S3, Some(wanted), s3);
+                let again = |total| Budget::new(total, Some(wanted), s3);
+                if let Err(TooLittleMemory::Customers { wanted_mib, .. }) = budget.check(customers) {
+                    assert!(again(wanted_mib * MIB).check(customers).is_ok(), "{wanted} {s3} {wanted_mib}");
+                    assert!(again((wanted_mib - 1) * MIB).check(customers).is_err(), "{wanted} {s3} {wanted_mib}");
+                }
+                for stage in [1, 100 << 20, 300 << 20] {
+                    let total = budget.bytes_for_stage(customers, stage);
+                    let plan = MemoryPlan::new(&again(total), 7, customers).expect("customers fit, too");
+                    assert!(plan.stage_bytes >= stage, "{wanted} {s3} {total}");
+                }
             }
         }
     }
 
     #[test]
     fn customers_that_do_not_fit_are_an_error_with_a_way_out() {
-        let error = MemoryPlan::new(&local(64 << 20, 1), 1, 100 << 20).expect_err("too many customers");
-        let text = "100 MiB of trusted customers do not fit in --memory 64MiB; give at least 241MiB";
+        let error = MemoryPlan::new(&Budget::new(64 * MIB, Some(1), false), 1, 100 << 20).expect_err("too many");
+        let text = "100 MiB of customers do not fit in --memory 64MiB; give at least 241MiB";
         assert_eq!(error.to_string(), text);
-        assert!(local(241 << 20, 1).check(100 << 20).is_ok() && local(240 << 20, 1).check(100 << 20).is_err());
     }
 }

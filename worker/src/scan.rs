@@ -6,16 +6,16 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use stedi_engine::decode::RecordSink;
+use stedi_engine::decode::{RecordSink, Reject};
 use stedi_engine::directory::Directory;
-use stedi_engine::scan::{CustomerScan, ReadingScan, ScanCounts, Shuffle, StepScan};
+use stedi_engine::scan::{CustomerScan, Quarantine, ReadingScan, ScanCounts, Shuffle, StepScan};
 use stedi_job::Split;
 use stedi_lake::consent::TrustedCustomers;
-use stedi_lake::{ConsentPolicy, LandingTable};
+use stedi_lake::{ConsentPolicy, Customer, LandingTable};
 use stedi_store::LandingObject;
 
 use crate::WorkError;
-use crate::memory::Budget;
+use crate::memory::{Budget, TooLittleMemory};
 use crate::panics;
 use crate::progress::Progress;
 use crate::quarantine::{QuarantineStore, QuarantineWriter};
@@ -60,27 +60,84 @@ pub fn customers(
     policy: ConsentPolicy,
     budget: &Budget,
 ) -> Result<(TrustedCustomers, Vec<ScanCounts>), WorkError> {
+    let all_bytes = AtomicUsize::new(0);
     let (seen, counts) = scan.run(|work| {
         let mut quarantine = work.quarantine();
-        let mut sink = CustomerScan {
+        let scan = CustomerScan {
             customers: TrustedCustomers::new(policy),
             object: 0,
             counts: ScanCounts::default(),
             quarantine: &mut quarantine,
         };
+        let mut sink = BoundedCustomers { scan, budget, all_bytes: &all_bytes, bytes: 0, unchecked: 0, failed: None };
         while let Some(split) = work.next()? {
-            sink.object = u32::try_from(split.object).unwrap_or(u32::MAX);
-            sink.quarantine.enter(work.group, work.key(split)).map_err(WorkError::Quarantine)?;
-            work.decode(split, &mut sink, |sink| std::mem::take(&mut sink.counts))?;
-            budget.check(sink.customers.memory_bytes())?;
+            sink.scan.object = u32::try_from(split.object).unwrap_or(u32::MAX);
+            sink.scan.quarantine.enter(work.group, work.key(split)).map_err(WorkError::Quarantine)?;
+            work.decode(split, &mut sink, |sink| std::mem::take(&mut sink.scan.counts))?;
+            sink.check();
+            if let Some(error) = sink.failed.take() {
+                return Err(error.into());
+            }
         }
-        let customers = sink.customers;
+        let customers = sink.scan.customers;
         quarantine.flush().map_err(WorkError::Quarantine)?;
         Ok(customers)
     })?;
     let mut all = TrustedCustomers::new(policy);
     seen.into_iter().for_each(|customers| all.merge(customers));
     Ok((all, counts))
+}
+
+/// Customers of one thread, as long as those of all threads fit. A split may be as large as an object, so that it is looked
+/// at within one, too.
+struct BoundedCustomers<'a, Q> {
+    scan: CustomerScan<'a, Q>,
+    budget: &'a Budget,
+    /// What customers of all threads take.
+    all_bytes: &'a AtomicUsize,
+    /// What is in there of these.
+    bytes: usize,
+    unchecked: usize,
+    failed: Option<TooLittleMemory>,
+}
+
+/// Customers between two looks at what they take.
+const UNCHECKED_MAX: usize = 1_000;
+
+impl<Q> BoundedCustomers<'_, Q> {
+    fn check(&mut self) {
+        let bytes = self.scan.customers.memory_bytes();
+        // newer records of a customer may take less than older ones
+        let change = bytes.wrapping_sub(self.bytes);
+        let all = self.all_bytes.fetch_add(change, Ordering::Relaxed).wrapping_add(change);
+        (self.bytes, self.unchecked) = (bytes, 0);
+        self.failed = self.failed.take().or(self.budget.check_so_far(all).err());
+    }
+}
+
+impl<Q: Quarantine> RecordSink for BoundedCustomers<'_, Q> {
+    fn customer(&mut self, record: Customer) {
+        if self.failed.is_some() {
+            return;
+        }
+        self.scan.customer(record);
+        self.unchecked += 1;
+        if self.unchecked == UNCHECKED_MAX {
+            self.check();
+        }
+    }
+
+    fn accelerometer(&mut self, user: &[u8], time_ms: i64, xyz: [f64; 3]) {
+        self.scan.accelerometer(user, time_ms, xyz);
+    }
+
+    fn step_trainer(&mut self, serial: &[u8], time_ms: i64, distance: i64) {
+        self.scan.step_trainer(serial, time_ms, distance);
+    }
+
+    fn reject(&mut self, reject: Reject<'_>) {
+        self.scan.reject(reject);
+    }
 }
 
 /// Reads all accelerometer readings and tells which user ids have one.

@@ -75,9 +75,9 @@ impl Executor {
         runtime: Handle,
     ) -> Result<Self, TaskError> {
         let slots = slots.max(1);
-        let s3 = stedi_store::is_on_s3(lake.uri());
-        let (lake, budget) = Budget::new(&lake.on_runtime(&runtime), memory_bytes, slots, s3)
-            .map_err(|error| TaskError::new(FailureClass::Permanent, error.to_string()))?;
+        let budget = Budget::new(memory_bytes, Some(slots), stedi_store::is_on_s3(lake.uri()));
+        budget.check_s3().map_err(|error| TaskError::new(FailureClass::Permanent, error.to_string()))?;
+        let lake = budget.lake(&lake.on_runtime(&runtime));
         let sparing_lake = lake.with_transfers_within(0);
         std::fs::create_dir_all(&scratch).map_err(|error| {
             let text = format!("failed to make scratch folder {}; name another with --scratch", scratch.display());
@@ -186,11 +186,12 @@ impl Executor {
             | Work::ScanStepTrainer { splits, .. } => splits.as_slice(),
             Work::JoinShard { .. } | Work::WriteCustomers { .. } => &[],
         };
-        if self.budget.transfer_bytes > 0 || !splits.iter().any(|split| stedi_store::is_on_s3(&split.key)) {
+        if !splits.iter().any(|split| stedi_store::is_on_s3(&split.key)) {
             return Ok(self.budget);
         }
-        let with_s3 = Budget::new(&self.lake, self.budget.total_bytes, self.slots, true);
-        Ok(with_s3.map_err(WorkError::Memory)?.1)
+        let with_s3 = Budget::new(self.budget.total_bytes, Some(self.slots), true);
+        with_s3.check_s3().map_err(|error| TaskError::new(FailureClass::Permanent, error.to_string()))?;
+        Ok(with_s3)
     }
 
     /// How memory is divided beside this directory.

@@ -76,11 +76,7 @@ fn many_small_and_some_large_objects_are_read_once_each() {
                 cancel: progress.cancel_flag(),
                 threads,
             };
-            customers::trusted(
-                &scan,
-                ConsentPolicy::Latest,
-                &Budget { total_bytes: 1 << 30, threads: 1, transfer_bytes: 0 },
-            )
+            customers::trusted(&scan, ConsentPolicy::Latest, &Budget::new(1 << 30, Some(1), false))
         };
         let (trusted, counts) = read(&objects, 1).expect("memory can be read");
         assert_eq!(trusted.len(), sizes.iter().map(|customers| customers.div_ceil(3)).sum::<usize>());

@@ -111,6 +111,12 @@ pub enum JobError {
         /// The error's text; it says the way out.
         message: String,
     },
+    /// Landing is not one that a commit may be made of.
+    #[error("{message}")]
+    Landing {
+        /// The error's text; it says the way out.
+        message: String,
+    },
     /// Another run has committed.
     #[error("another run has committed: {message}: start a new run")]
     Conflict {

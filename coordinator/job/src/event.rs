@@ -197,6 +197,8 @@ pub enum CommitFailure {
     Conflict,
     /// What the run has written is not what must be committed (see [`crate::invariants`]).
     Invariant,
+    /// Landing is not what a commit may be made of.
+    Landing,
     /// The store failed, or did not answer: to be tried again.
     Store,
 }

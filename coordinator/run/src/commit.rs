@@ -64,11 +64,17 @@ impl Run<'_> {
     /// Checks what the stages produced, writes the ledger, and gives the record that [`Self::commit`] takes.
     ///
     /// # Errors
-    /// If a guarantee does not hold or the store fails; nothing is visible then.
+    /// If landing has no records where there must be some, a guarantee does not hold, or the store fails; nothing is visible
+    /// then.
     pub async fn prepare(&self, curated: Curated, seq: u64) -> Result<CommitRecord, RunError> {
         let ledger = self.inputs.ledger(&curated.counts);
         invariants::check_ledger(&ledger)?;
         let landing = landing_counts(&ledger);
+        let rows = |table| landing.get(&table).map_or(0, |counts| counts.rows);
+        if rows(LandingTable::Customer) == 0 {
+            return Err(RunError::NoLanding(self.lake.location(LandingTable::Customer.path())));
+        }
+        self.inputs.refuse_empty(|table| rows(table) > 0)?;
         let written: Vec<Part> = curated.parts.iter().map(|(_, part)| part.clone()).collect();
         let tables = tables_of(curated.parts);
         invariants::check_rows(&landing, &tables, self.options.dedupe)?;

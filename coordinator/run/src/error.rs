@@ -31,6 +31,17 @@ pub enum RunError {
         "no landing objects under {0}: put customer JSON there, or say with --customer-landing where it is, or make some with `stedi generate`"
     )]
     NoLanding(String),
+    /// A landing table has no records any more.
+    #[error(
+        "no records in {}, of which the current commit has read {before}: nothing was committed; see where they went, or \
+         commit tables without them with --allow-empty", table.name()
+    )]
+    Emptied {
+        /// The landing table.
+        table: LandingTable,
+        /// Records that the current commit has read of it.
+        before: u64,
+    },
     /// `--memory` is too little to begin with.
     #[error(transparent)]
     Memory(#[from] TooLittleMemory),

@@ -18,6 +18,8 @@ pub struct Inputs {
     objects: BTreeMap<LandingTable, Vec<LandingObject>>,
     elsewhere: BTreeMap<LandingTable, Vec<String>>,
     fingerprint: String,
+    /// Records that the current commit has read of each table that must not have become empty.
+    expected: BTreeMap<LandingTable, u64>,
 }
 
 impl Inputs {
@@ -57,7 +59,28 @@ impl Inputs {
             bytes: o.bytes,
         });
         let fingerprint = fingerprint(versions.collect());
-        Ok(Self { objects, elsewhere: folders, fingerprint })
+        Ok(Self { objects, elsewhere: folders, fingerprint, expected: BTreeMap::new() })
+    }
+
+    /// The same for a run that follows `current`: a table that had records must have some, unless `allow_empty` is set. One
+    /// that has none is more likely a lost mount or a mistyped prefix than the wish to empty the tables.
+    ///
+    /// # Errors
+    /// If there are no objects where there were records.
+    pub fn following(self, current: Option<&CommitRecord>, allow_empty: bool) -> Result<Self, RunError> {
+        let had = current.filter(|_| !allow_empty).into_iter().flat_map(|current| &current.landing);
+        let expected = had.filter(|(_, counts)| counts.rows > 0).map(|(table, counts)| (*table, counts.rows)).collect();
+        let inputs = Self { expected, ..self };
+        inputs.refuse_empty(|table| !inputs.objects(table).is_empty())?;
+        Ok(inputs)
+    }
+
+    /// Refuses tables that have become empty.
+    pub(crate) fn refuse_empty(&self, has_some: impl Fn(LandingTable) -> bool) -> Result<(), RunError> {
+        match self.expected.iter().find(|(table, _)| !has_some(**table)) {
+            Some((&table, &before)) => Err(RunError::Emptied { table, before }),
+            None => Ok(()),
+        }
     }
 
     /// The objects of a table, sorted by key.
@@ -68,6 +91,11 @@ impl Inputs {
     /// The folders that were listed instead of the lake's own landing: absolute paths or `s3://` URIs.
     pub fn elsewhere(&self) -> &BTreeMap<LandingTable, Vec<String>> {
         &self.elsewhere
+    }
+
+    /// How many objects there are, all tables together.
+    pub fn count(&self) -> usize {
+        self.objects.values().map(Vec::len).sum()
     }
 
     /// Their size in bytes, all tables together.

@@ -38,6 +38,8 @@ pub struct RunConfig {
     pub compression: Compression,
     /// Whether to run on landing that the current commit has read already.
     pub force: bool,
+    /// Whether a landing table may have become empty.
+    pub allow_empty: bool,
     /// Folders to read instead of the lake's landing.
     pub landing: BTreeMap<LandingTable, Vec<String>>,
 }
@@ -56,6 +58,7 @@ impl Default for RunConfig {
             shards: None,
             compression,
             force: false,
+            allow_empty: false,
             landing: BTreeMap::new(),
         }
     }
@@ -76,6 +79,9 @@ pub struct RunOptions {
     /// How many records of a landing table may be unreadable, as a number or a share
     #[arg(long, env = "STEDI_MAX_BAD_RECORDS", value_name = "N|P%", default_value = "0.1%", value_parser = word::<BadRecordLimit>)]
     max_bad_records: BadRecordLimit,
+    /// Commit even if a landing table has no records any more
+    #[arg(long, env = "STEDI_ALLOW_EMPTY", value_parser = FalseyValueParser::new())]
+    allow_empty: bool,
     #[command(flatten)]
     machine: MachineOptions,
     /// Folder for what does not fit in memory [default: in the lake]
@@ -130,6 +136,7 @@ impl RunOptions {
             shards: self.shards,
             compression: self.compression,
             force: false,
+            allow_empty: self.allow_empty,
             landing: self.landing.folders(),
         }
     }

@@ -143,7 +143,7 @@ impl Lake {
     }
 
     /// The same lake; what goes to and from S3, landing elsewhere too, takes about so much memory for each thread that
-    /// reads and writes, or the least that S3 allows, 26 MiB.
+    /// reads and writes, or the least that S3 allows, 34 MiB.
     #[must_use]
     pub fn with_transfers_within(&self, bytes: u64) -> Self {
         let transfers = Transfers::within(bytes);
@@ -159,6 +159,11 @@ impl Lake {
     /// The memory that each thread takes for what it reads from S3 and writes there. What goes to and from files takes none.
     pub fn transfer_bytes(&self) -> u64 {
         self.transfers.memory_bytes()
+    }
+
+    /// The same, if it may be `bytes`.
+    pub fn transfer_bytes_within(bytes: u64) -> u64 {
+        Transfers::within(bytes).memory_bytes()
     }
 
     /// What S3 is reached by.

@@ -8,7 +8,7 @@ use clap::Parser;
 use clap::builder::FalseyValueParser;
 use stedi_endpoint::TlsFiles;
 use stedi_run::options::MachineOptions;
-use stedi_worker::memory;
+use stedi_worker::memory::Budget;
 
 const EXIT_CODES: &str = "\
 Every option can come from the environment: --coordinator from STEDI_COORDINATOR, --threads from STEDI_THREADS.
@@ -61,7 +61,7 @@ impl Args {
 
     /// Tasks at once; little memory means fewer. Where the lake is comes with the run: as a rule in S3.
     pub(crate) fn slots(&self) -> usize {
-        memory::threads(self.memory_bytes(), self.machine.threads(), true)
+        Budget::new(self.memory_bytes(), self.machine.threads(), true).threads
     }
 
     pub(crate) fn scratch(&self) -> PathBuf {

@@ -56,7 +56,10 @@ impl Join<'_> {
                 (0..slices.shards()).try_for_each(|slice| self.each_slice(slices.take(slice), key, write))
             }
             // all rows are of one millisecond, and of one user or serial
-            None => write(rows),
+            None => {
+                self.check_one_time(&rows)?;
+                write(rows)
+            }
         }
     }
 

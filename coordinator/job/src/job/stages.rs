@@ -186,6 +186,7 @@ impl Job {
         match failure {
             CommitFailure::Conflict => Err(JobError::Conflict { message }),
             CommitFailure::Invariant => Err(JobError::Invariant { message }),
+            CommitFailure::Landing => Err(JobError::Landing { message }),
             CommitFailure::Store if self.stopping => {
                 self.end(EndReason::Stopped, actions);
                 Ok(())

@@ -211,6 +211,7 @@ impl Script {
                 let failure = match words[1] {
                     "conflict" => CommitFailure::Conflict,
                     "invariant" => CommitFailure::Invariant,
+                    "landing" => CommitFailure::Landing,
                     _ => CommitFailure::Store,
                 };
                 Event::CommitFailed { failure, message: rest(2) }

@@ -127,7 +127,8 @@ impl Faults {
             JobError::Deadline { .. }
             | JobError::BadRecords { .. }
             | JobError::Fleet { .. }
-            | JobError::Invariant { .. } => false,
+            | JobError::Invariant { .. }
+            | JobError::Landing { .. } => false,
         }
     }
 }

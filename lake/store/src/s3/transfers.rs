@@ -30,11 +30,11 @@ impl Transfers {
         [Self::MOST, Self::FEWER].into_iter().find(|sizes| sizes.memory_bytes() <= bytes).unwrap_or(Self::LEAST)
     }
 
-    /// Memory that one thread's take: an upload, and objects that are read ahead of the decoder. A join in slices has two
-    /// uploads open, but reads no objects.
+    /// Memory that one thread's take: an upload, and objects that are read ahead of the decoder, of each the piece that is
+    /// decoded and the one that is handed on. A join in slices has two uploads open, but reads no objects.
     pub(crate) fn memory_bytes(self) -> u64 {
         let upload = self.part_bytes * (1 + self.parts_under_way);
-        let read = PIECE_BYTES * (1 + self.pieces_ahead as u64);
+        let read = PIECE_BYTES * (2 + self.pieces_ahead as u64);
         upload as u64 + OPEN_READS * read
     }
 }
@@ -47,7 +47,7 @@ mod tests {
     fn little_memory_means_fewer_requests() {
         assert_eq!(Transfers::within(u64::MAX), Transfers::MOST);
         assert_eq!(Transfers::within(0), Transfers::LEAST);
-        for bytes in [26 << 20, 40 << 20, 56 << 20] {
+        for bytes in [34 << 20, 48 << 20, 64 << 20] {
             let (fits, below) = (Transfers::within(bytes), Transfers::within(bytes - 1));
             assert_eq!(fits.memory_bytes(), bytes);
             assert!(below == Transfers::LEAST || below.memory_bytes() < bytes);
