@@ -107,6 +107,21 @@ fn too_many_bad_records_commit_nothing_and_keep_the_quarantine() {
 }
 
 #[test]
+fn a_damaged_object_is_no_small_share_of_bad_records() {
+    for table in ["customer", "step_trainer"] {
+        let scene = Scene::with_news();
+        let path = format!("{table}/landing/late.json.gz");
+        let lines: String = (0..1000).map(|i| format!("{{\"email\":\"{i}\",\"a\":{i}}}\n")).collect();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(lines.as_bytes()).expect("a Vec");
+        let whole = gzip.finish().expect("a Vec");
+        scene.write(&path, &whole[..whole.len() / 2]);
+        refused(&scene, &["--max-bad-records", "99.9%"], 3, &format!("{path} of {table}_landing is damaged"));
+        assert_code(&scene.run(&["--max-bad-records", "100%"]), 0);
+    }
+}
+
+#[test]
 fn a_file_where_the_log_should_be() {
     let scene = Scene::with_landing(6);
     scene.write("_stedi/log", "");

@@ -71,7 +71,7 @@ impl From<ProbeError> for ServeError {
 pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<ServeError>() {
         Some(ServeError::Run(error)) => error.exit_code(),
-        Some(ServeError::Job(JobError::BadRecords { .. })) => 3,
+        Some(ServeError::Job(JobError::BadRecords(_))) => 3,
         Some(ServeError::Job(JobError::Conflict { .. } | JobError::Fenced { .. })) => 4,
         Some(ServeError::Job(JobError::Invariant { .. })) => 5,
         Some(ServeError::Fleet(error)) if error.is_usage() => 2,

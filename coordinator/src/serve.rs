@@ -321,12 +321,10 @@ async fn failed(effects: &Effects, error: JobError) -> JobError {
         Ok(None) => {}
         Err(_) => return error,
     }
-    if let JobError::BadRecords { .. }
-    | JobError::Landing { .. }
-    | JobError::Conflict { .. }
-    | JobError::Invariant { .. } = error
+    if let JobError::BadRecords(_) | JobError::Landing { .. } | JobError::Conflict { .. } | JobError::Invariant { .. } =
+        error
     {
-        effects.give_up(matches!(error, JobError::BadRecords { .. })).await;
+        effects.give_up(matches!(error, JobError::BadRecords(_))).await;
     }
     error
 }

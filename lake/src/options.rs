@@ -90,6 +90,13 @@ impl BadRecordLimit {
     }
 }
 
+impl BadRecordLimit {
+    /// Whether all records of a table may be bad, so that it does not matter how many there are.
+    pub fn accepts_all(self) -> bool {
+        matches!(self, Self::Fraction(limit) if limit >= 1.0)
+    }
+}
+
 impl fmt::Display for BadRecordLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

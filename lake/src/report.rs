@@ -23,6 +23,10 @@ pub struct LandingCounts {
     pub quarantined: u64,
 }
 
+/// The reason of a reject that stands for all records behind it in its object, however many they were: its compression is
+/// damaged or cut off.
+pub const DAMAGED: &str = "damaged compression";
+
 impl LandingCounts {
     /// Adds the counts of `other`.
     pub fn add(&mut self, other: &Self) {

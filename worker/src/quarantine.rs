@@ -15,6 +15,7 @@ use parquet::file::properties::WriterProperties;
 use stedi_engine::decode::{Reject, RejectReason};
 use stedi_engine::scan::Quarantine;
 use stedi_job::task::TaskId;
+use stedi_lake::report::DAMAGED;
 use stedi_lake::{LandingTable, RunId, layout};
 use stedi_store::{Lake, PutNew};
 use tokio::runtime::Handle;
@@ -56,7 +57,8 @@ impl Rejects {
     fn put(&mut self, table: LandingTable, object: &str, reason: &str, offset: u64) {
         *self.reasons.entry((table, reason.to_owned())).or_default() += 1;
         let place = (table, object.to_owned(), reason.to_owned());
-        if self.places.len() >= PLACES_MAX && !self.places.contains_key(&place) {
+        // a damaged object is never left out: it may not be committed
+        if self.places.len() >= PLACES_MAX && reason != DAMAGED && !self.places.contains_key(&place) {
             return;
         }
         let (records, first_offset) = self.places.entry(place).or_insert((0, u64::MAX));
@@ -274,7 +276,7 @@ fn reason_text(reason: RejectReason) -> String {
         RejectReason::InvalidUtf8 => "not UTF-8".to_owned(),
         RejectReason::MissingField(field) => format!("{field} is missing"),
         RejectReason::WrongType(field) => format!("{field} has the wrong type"),
-        RejectReason::Damaged => "damaged compression".to_owned(),
+        RejectReason::Damaged => DAMAGED.to_owned(),
         RejectReason::TooLong => "longer than 16 MiB".to_owned(),
     }
 }

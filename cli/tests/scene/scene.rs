@@ -84,7 +84,7 @@ impl Scene {
         self.write(&format!("step_trainer/landing/{name}"), &steps);
     }
 
-    pub(crate) fn write(&self, below: &str, text: &str) {
+    pub(crate) fn write(&self, below: &str, text: impl AsRef<[u8]>) {
         let path = self.path(below);
         fs::create_dir_all(path.parent().expect("a file lies in a folder")).expect("folders are made");
         fs::write(path, text).expect("a file is written");

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::invariants::TooManyBad;
 use crate::task::{FailureClass, TaskId};
 
 /// Why a run fails. Nothing is committed; what is saved is kept, so that the run can be resumed where that helps.
@@ -81,20 +82,8 @@ pub enum JobError {
         deadline_ms: u64,
     },
     /// Too many records could not be read.
-    #[error(
-        "{table}: {quarantined} of {rows} records cannot be read, more than {limit} (--max-bad-records): look at the \
-         run's quarantine"
-    )]
-    BadRecords {
-        /// The landing table.
-        table: &'static str,
-        /// Its records.
-        rows: u64,
-        /// Those that cannot be read.
-        quarantined: u64,
-        /// The limit, as the command line takes it.
-        limit: String,
-    },
+    #[error("{0}: look at the run's quarantine")]
+    BadRecords(Box<TooManyBad>),
     /// The store kept failing.
     #[error("{what} failed {failures} times, last with: {message}")]
     Store {

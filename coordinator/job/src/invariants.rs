@@ -1,6 +1,7 @@
 //! What must hold before a commit. A run that breaks one of these commits nothing.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use stedi_lake::commit::{Part, TableCommit};
 use stedi_lake::options::BadRecordLimit;
@@ -103,12 +104,53 @@ pub fn check_listing(written: &[Part], listed: &BTreeMap<String, u64>) -> Result
     }
 }
 
-/// The first landing table with more bad records than `limit` allows.
+/// A landing table with more bad records than are allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TooManyBad {
+    /// The table.
+    pub table: LandingTable,
+    /// Its counts.
+    pub counts: LandingCounts,
+    /// The limit, as the command line takes it.
+    pub limit: String,
+    /// Key of an object of it that is damaged, if there is one: how many records are lost with it is not known.
+    pub damaged: Option<String>,
+}
+
+impl fmt::Display for TooManyBad {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { table, counts, limit, damaged } = self;
+        let table = table.name();
+        match damaged {
+            Some(object) => write!(
+                f,
+                "{object} of {table} is damaged or cut short, and how many records are lost with it is not known; mend it or \
+                 take it away, or accept that with --max-bad-records 100%"
+            ),
+            None => write!(
+                f,
+                "{} of {} records of {table} cannot be read, more than --max-bad-records {limit}",
+                counts.quarantined, counts.rows
+            ),
+        }
+    }
+}
+
+/// The first landing table with more bad records than `limit` allows. A `damaged` object has lost who knows how many, which
+/// only a limit allows that accepts all.
 pub fn too_many_bad(
     landing: &BTreeMap<LandingTable, LandingCounts>,
     limit: BadRecordLimit,
-) -> Option<(LandingTable, LandingCounts)> {
-    landing.iter().find(|(_, c)| limit.exceeded(c.rows, c.quarantined)).map(|(table, counts)| (*table, *counts))
+    damaged: impl Fn(LandingTable) -> Option<String>,
+) -> Option<TooManyBad> {
+    if limit.accepts_all() {
+        return None;
+    }
+    landing.iter().find_map(|(&table, &counts)| {
+        let damaged = damaged(table);
+        let too_many = damaged.is_some() || limit.exceeded(counts.rows, counts.quarantined);
+        too_many.then(|| TooManyBad { table, counts, limit: limit.to_string(), damaged })
+    })
 }
 
 #[cfg(test)]
@@ -117,6 +159,19 @@ mod tests {
 
     fn part(path: &str, bytes: u64) -> Part {
         Part { path: path.into(), rows: 1, bytes }
+    }
+
+    #[test]
+    fn a_damaged_object_is_too_bad_for_any_share() {
+        let counts = LandingCounts { rows: 1000, quarantined: 1, ..LandingCounts::default() };
+        let landing = BTreeMap::from([(LandingTable::Customer, counts), (LandingTable::StepTrainer, counts)]);
+        let damaged = |table| (table == LandingTable::StepTrainer).then(|| "s.gz".to_owned());
+        let bad = |limit, damaged: &dyn Fn(LandingTable) -> Option<String>| too_many_bad(&landing, limit, damaged);
+        assert_eq!(bad(BadRecordLimit::Count(1), &|_| None), None);
+        assert_eq!(bad(BadRecordLimit::Count(0), &|_| None).map(|bad| bad.table), Some(LandingTable::Customer));
+        let error = bad(BadRecordLimit::Fraction(0.999), &damaged).expect("damaged").to_string();
+        assert!(error.contains("s.gz of step_trainer_landing is damaged"), "{error}");
+        assert_eq!(bad(BadRecordLimit::Fraction(1.0), &damaged), None);
     }
 
     #[test]

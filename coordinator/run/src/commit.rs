@@ -8,10 +8,10 @@ use stedi_job::invariants;
 use stedi_job::task::ObjectCounts;
 use stedi_lake::commit::{CommitRecord, FORMAT_VERSION, Operation, Part, TableCommit};
 use stedi_lake::options::{BadRecordLimit, TableOptions};
-use stedi_lake::report::{LandingCounts, LedgerEntry, RunStatus, RunSummary, TableSummary};
+use stedi_lake::report::{DAMAGED, LandingCounts, LedgerEntry, RunStatus, RunSummary, TableSummary};
 use stedi_lake::{CuratedTable, LandingTable, RunId, layout};
 use stedi_store::{CommitLog, Lake, StoreError, fault};
-use stedi_worker::quarantine::QuarantineSummary;
+use stedi_worker::quarantine::{QuarantineSummary, RejectPlace};
 
 use crate::{Inputs, RunError, RunReport, now_ms};
 
@@ -49,13 +49,16 @@ impl Run<'_> {
         quarantined: impl FnOnce() -> QuarantineSummary,
     ) -> Result<(), RunError> {
         let ledger = self.inputs.ledger(counts);
-        match invariants::too_many_bad(&landing_counts(&ledger), limit) {
-            Some((table, counts)) => Err(RunError::TooManyBad {
-                table,
-                counts,
-                limit: limit.to_string(),
+        let summary = quarantined();
+        let damaged = |table| {
+            let is_it = |place: &&RejectPlace| place.table == table && place.reason == DAMAGED;
+            summary.places.iter().find(is_it).map(|place| place.object.clone())
+        };
+        match invariants::too_many_bad(&landing_counts(&ledger), limit, damaged) {
+            Some(bad) => Err(RunError::TooManyBad {
+                bad: Box::new(bad),
                 quarantine: format!("{}/quarantine", self.lake.location(&layout::run_dir(self.id))),
-                summary: Box::new(quarantined()),
+                summary: Box::new(summary),
             }),
             None => Ok(()),
         }

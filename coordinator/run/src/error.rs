@@ -1,8 +1,8 @@
 //! Why a run did not commit.
 
 use stedi_job::Violation;
+use stedi_job::invariants::TooManyBad;
 use stedi_lake::LandingTable;
-use stedi_lake::report::LandingCounts;
 use stedi_store::{CommitError, ElsewhereError, LogError, ProbeError, StoreError};
 use stedi_worker::WorkError;
 use stedi_worker::memory::TooLittleMemory;
@@ -49,17 +49,10 @@ pub enum RunError {
     #[error(transparent)]
     Work(#[from] WorkError),
     /// More bad records than allowed.
-    #[error(
-        "{} of {} records of {} cannot be read, more than --max-bad-records {limit}: nothing was committed; they are in {quarantine}",
-        counts.quarantined, counts.rows, table.name()
-    )]
+    #[error("{bad}: nothing was committed; what could not be read is in {quarantine}")]
     TooManyBad {
-        /// The landing table.
-        table: LandingTable,
-        /// Its counts.
-        counts: LandingCounts,
-        /// The limit as it was given.
-        limit: String,
+        /// What is bad.
+        bad: Box<TooManyBad>,
         /// Folder of the quarantine.
         quarantine: String,
         /// What is in it.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use stedi_lake::LandingTable;
-use stedi_lake::report::LandingCounts;
+use stedi_lake::report::{DAMAGED, LandingCounts};
 
 use super::{Job, Phase};
 use crate::error::JobError;
@@ -12,7 +12,7 @@ use crate::histogram::Histogram;
 use crate::invariants::too_many_bad;
 use crate::progress::readers_path;
 use crate::saver::Write;
-use crate::task::{Stage, TaskId};
+use crate::task::{RejectCount, Stage, TaskId};
 use crate::tasks::Tasks;
 
 impl Job {
@@ -112,14 +112,14 @@ impl Job {
             (table, sum)
         };
         let landing = LandingTable::ALL.into_iter().map(sum).collect();
-        match too_many_bad(&landing, self.config.bad_records) {
+        let damaged = |table| {
+            let of_table =
+                |(of, _, reject): &(LandingTable, &str, RejectCount)| *of == table && reject.reason == DAMAGED;
+            self.rejects().find(of_table).map(|(_, object, _)| object.to_owned())
+        };
+        match too_many_bad(&landing, self.config.bad_records, damaged) {
             None => Ok(()),
-            Some((table, counts)) => Err(JobError::BadRecords {
-                table: table.name(),
-                rows: counts.rows,
-                quarantined: counts.quarantined,
-                limit: self.config.bad_records.to_string(),
-            }),
+            Some(bad) => Err(JobError::BadRecords(Box::new(bad))),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use stedi_lake::commit::Part;
+use stedi_lake::report::DAMAGED;
 use stedi_lake::{CuratedTable, LandingTable};
 
 use super::segments::Segments;
@@ -254,7 +255,7 @@ impl Progress {
     fn name_rejects(&mut self, table: LandingTable, rejects: &[RejectCount]) {
         for RejectCount { object, reason, records, first_offset } in rejects {
             let key = (table, *object, reason.clone());
-            if self.rejects.len() >= REJECTS_MAX && !self.rejects.contains_key(&key) {
+            if self.rejects.len() >= REJECTS_MAX && reason != DAMAGED && !self.rejects.contains_key(&key) {
                 continue;
             }
             let (sum, first) = self.rejects.entry(key).or_insert((0, u64::MAX));

@@ -125,7 +125,7 @@ impl Faults {
             JobError::Refused { .. } => self.store_refuses > 0,
             JobError::Fenced { .. } => self.two_coordinators > 0,
             JobError::Deadline { .. }
-            | JobError::BadRecords { .. }
+            | JobError::BadRecords(_)
             | JobError::Fleet { .. }
             | JobError::Invariant { .. }
             | JobError::Landing { .. } => false,
