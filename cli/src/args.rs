@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
-use stedi::generate::{GenerateConfig, Profile};
+use stedi::generate::{CUSTOMERS_MAX, DAYS_MAX, GenerateConfig, Profile};
 use stedi::rollback::Target;
 use stedi::run::RunConfig;
 use stedi_lake::RunId;
@@ -124,10 +124,10 @@ pub(crate) struct GenerateArgs {
     #[command(flatten)]
     pub(crate) lake: LakeArgs,
     /// Number of customers [default: 1000; profile legacy: 609]
-    #[arg(long, env = "STEDI_CUSTOMERS", value_name = "N")]
+    #[arg(long, env = "STEDI_CUSTOMERS", value_name = "N", value_parser = clap::value_parser!(u64).range(1..=CUSTOMERS_MAX))]
     customers: Option<u64>,
     /// Days of readings
-    #[arg(long, env = "STEDI_DAYS", value_name = "D", default_value_t = 1)]
+    #[arg(long, env = "STEDI_DAYS", value_name = "D", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=DAYS_MAX.cast_signed()))]
     days: u32,
     /// Another seed gives other data of the same kind
     #[arg(long, env = "STEDI_SEED", value_name = "S", default_value_t = 0)]

@@ -18,12 +18,16 @@ mod verify;
 
 use stedi::rollback::RollbackError;
 use stedi::run::RunError;
-use stedi_store::CommitError;
+use stedi_store::{CommitError, OpenError};
 
 use crate::args::Command;
+use crate::interrupt::INTERRUPTED;
 
 /// The exit code of a command that did what it should.
 const DONE: u8 = 0;
+
+/// Of one that cannot be what was meant.
+const USAGE: u8 = 2;
 
 /// Executes a command and returns its exit code.
 pub(crate) fn execute(command: Command) -> anyhow::Result<u8> {
@@ -45,8 +49,19 @@ pub(crate) fn execute(command: Command) -> anyhow::Result<u8> {
     }
 }
 
+/// A command was told to stop, and has.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+struct Interrupted;
+
 /// The exit code for an error, as scripts rely on it.
 pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.is::<Interrupted>() {
+        return INTERRUPTED;
+    }
+    if let Some(OpenError::UnknownScheme(_)) = error.downcast_ref::<OpenError>() {
+        return USAGE;
+    }
     if let Some(error) = error.downcast_ref::<RunError>() {
         return error.exit_code();
     }

@@ -92,6 +92,10 @@ fn unknown_words_are_usage_errors() {
     refused(&scene, &["--memory", "lots"], 2, "lots");
     refused(&scene, &["--threads", "0"], 2, "--threads");
     refused(&scene, &["--shards", "0"], 2, "--shards");
+    assert_code(&scene.stedi("generate", &["--days", "0"]), 2);
+    let lake =
+        std::process::Command::new(env!("CARGO_BIN_EXE_stedi")).args(["tables", "--lake", "ftp://host/lake"]).output();
+    assert_code(&lake.expect("it starts"), 2);
 }
 
 #[test]

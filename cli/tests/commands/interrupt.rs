@@ -58,3 +58,22 @@ fn the_second_signal_ends_the_process_at_once() {
     scene.assert_no_leftovers();
     assert_code(&scene.run(&[]), 0);
 }
+
+#[test]
+fn an_interrupted_generate_leaves_no_landing() {
+    let scene = Scene::empty();
+    let mut command = scene.command("generate");
+    // more than can be there before the signal is
+    command.args(["--customers", "100000"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let folder = scene.path("customer/landing");
+    while !folder.exists() {
+        std::thread::yield_now();
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_code(&child.wait_with_output().unwrap(), 130);
+    for table in ["customer", "accelerometer", "step_trainer"] {
+        assert!(!scene.path(&format!("{table}/landing")).exists(), "{table} was left");
+    }
+    assert_code(&scene.stedi("generate", &["--customers", "10"]), 0);
+}

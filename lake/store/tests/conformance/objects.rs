@@ -101,6 +101,10 @@ fn landing_elsewhere_has_whole_uris_for_keys() {
         assert_eq!(objects.len(), 1);
         assert_eq!(objects[0].key, format!("file://{}/2022/a.json", folder.display()));
     }
+    let link = scene.path("link");
+    symlink(&folder, &link).unwrap();
+    let by_link = block_on(lake.landing_elsewhere(link.to_str().unwrap(), LandingTable::Accelerometer)).unwrap();
+    assert_eq!(by_link[0].key, format!("file://{}/2022/a.json", folder.display()));
     let missing = format!("{}2", folder.display());
     let missing = block_on(lake.landing_elsewhere(&missing, LandingTable::Accelerometer));
     let error = missing.unwrap_err().to_string();
