@@ -1,10 +1,10 @@
 //! `stedi rollback`: a new commit that names the parts of an earlier one.
 
-use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use stedi_lake::RunId;
 use stedi_lake::commit::{CommitRecord, FORMAT_VERSION, Operation};
-use stedi_lake::{RunId, layout};
+use stedi_run::gone_parts;
 use stedi_store::{CommitError, CommitLog, Lake, LogError, StoreError};
 
 use crate::run::now_ms;
@@ -147,19 +147,13 @@ fn choose<'a>(
 
 /// Refuses a commit whose parts are not all there with their sizes.
 async fn check_parts(lake: &Lake, target: &CommitRecord) -> Result<(), RollbackError> {
-    let mut listed = BTreeMap::new();
-    for &table in target.tables.keys() {
-        let objects = lake.list(&layout::table_run_dir(table, target.run_id)).await?;
-        listed.extend(objects.into_iter().map(|object| (object.path, object.bytes)));
-    }
-    let parts: Vec<_> = target.tables.values().flat_map(|table| &table.parts).collect();
-    let gone: Vec<_> = parts.iter().filter(|part| listed.get(&part.path) != Some(&part.bytes)).collect();
+    let gone = gone_parts(lake, target).await?;
     match gone.first() {
         None => Ok(()),
         Some(first) => Err(RollbackError::PartsGone {
             seq: target.seq,
             missing: gone.len(),
-            parts: parts.len(),
+            parts: target.tables.values().map(|table| table.parts.len()).sum(),
             first: lake.location(&first.path),
         }),
     }
@@ -167,6 +161,8 @@ async fn check_parts(lake: &Lake, target: &CommitRecord) -> Result<(), RollbackE
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use stedi_lake::options::TableOptions;
 
     use super::*;

@@ -70,7 +70,9 @@ pub fn run(lake: &Lake, config: &RunConfig, progress: &Progress) -> Result<RunOu
     progress.bytes_total.store(inputs.bytes(), Ordering::Relaxed);
     fault::point("after_list");
     let options = inputs.table_options(config);
-    if let Some(current) = current.as_ref().filter(|current| !config.force && inputs.are_those_of(current, &options)) {
+    if let Some(current) = current.as_ref().filter(|_| !config.force)
+        && runtime.block_on(inputs.are_curated_in(lake, current, &options))?
+    {
         let summary = unchanged(lake, current, started);
         runtime.block_on(clean_up(lake, run, false));
         return Ok(RunOutcome { summary, quarantine: QuarantineSummary::default() });

@@ -141,6 +141,9 @@ fn a_run_prints_one_object_and_the_second_finds_nothing_to_do() {
     let forced = json(&scene.run(&["--json", "--force"]));
     assert_eq!(forced["status"], "committed");
     assert_ne!(forced["run_id"], first["run_id"]);
+    let commit = scene.commit().expect("the run committed");
+    std::fs::remove_file(scene.path(&commit.tables[&CuratedTable::CustomerTrusted].parts[0].path)).unwrap();
+    assert_eq!(json(&scene.run(&["--json"]))["status"], "committed", "a part was gone");
 }
 
 #[test]

@@ -184,7 +184,9 @@ async fn prepare(args: &RunCommand, started: Instant) -> Result<Found, ServeErro
     let inputs = Inputs::list(&lake, &config).await?.following(current.as_ref(), config.allow_empty)?;
     fault::point("after_list");
     let options = inputs.table_options(&config);
-    if let Some(current) = current.as_ref().filter(|current| !config.force && inputs.are_those_of(current, &options)) {
+    if let Some(current) = current.as_ref().filter(|_| !config.force)
+        && inputs.are_curated_in(&lake, current, &options).await?
+    {
         clean_up(&lake, visitor, false).await;
         return Ok(Found::Nothing(unchanged(&lake, current, started)));
     }

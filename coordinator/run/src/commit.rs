@@ -139,6 +139,20 @@ impl Run<'_> {
     }
 }
 
+/// The parts of a commit that are not there as they were.
+///
+/// # Errors
+/// If the store cannot list them.
+pub async fn gone_parts<'c>(lake: &Lake, commit: &'c CommitRecord) -> Result<Vec<&'c Part>, StoreError> {
+    let mut listed = BTreeMap::new();
+    for &table in commit.tables.keys() {
+        let objects = lake.list(&layout::table_run_dir(table, commit.run_id)).await?;
+        listed.extend(objects.into_iter().map(|object| (object.path, object.bytes)));
+    }
+    let parts = commit.tables.values().flat_map(|table| &table.parts);
+    Ok(parts.filter(|part| listed.get(&part.path) != Some(&part.bytes)).collect())
+}
+
 /// What is said of a run that has nothing to do, because `current` was made of the same landing with the same options.
 pub fn unchanged(lake: &Lake, current: &CommitRecord, started: Instant) -> RunSummary {
     RunSummary {

@@ -8,9 +8,9 @@ use stedi_lake::LandingTable;
 use stedi_lake::commit::{CommitRecord, FORMAT_VERSION, InputVersion, fingerprint};
 use stedi_lake::options::TableOptions;
 use stedi_lake::report::{LandingCounts, LedgerEntry};
-use stedi_store::{ElsewhereError, Lake, LandingObject, absolute};
+use stedi_store::{ElsewhereError, Lake, LandingObject, StoreError, absolute};
 
-use crate::{RunConfig, RunError};
+use crate::{RunConfig, RunError, gone_parts};
 
 /// The landing objects of a run.
 #[derive(Clone, Debug)]
@@ -118,6 +118,19 @@ impl Inputs {
             shards: config.shards.unwrap_or_else(|| job_plan::shard_count(objects)),
             compression: config.compression,
         }
+    }
+
+    /// Whether `current` was made from this landing with these options, and its parts are all there.
+    ///
+    /// # Errors
+    /// If the store cannot list the parts.
+    pub async fn are_curated_in(
+        &self,
+        lake: &Lake,
+        current: &CommitRecord,
+        options: &TableOptions,
+    ) -> Result<bool, StoreError> {
+        Ok(self.are_those_of(current, options) && gone_parts(lake, current).await?.is_empty())
     }
 
     /// Whether `current` was made from this landing with these options.

@@ -15,7 +15,7 @@ use std::time::SystemTime;
 use stedi_lake::RunId;
 
 pub use catalog::{CatalogKind, CatalogOptions, PublishFlags, UnknownCatalog};
-pub use commit::{Curated, Run, clean_up, table_summaries, unchanged};
+pub use commit::{Curated, Run, clean_up, gone_parts, table_summaries, unchanged};
 pub use error::RunError;
 pub use inputs::Inputs;
 pub use options::{LandingOptions, RunConfig, RunOptions};
