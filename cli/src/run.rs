@@ -78,7 +78,7 @@ pub fn run(lake: &Lake, config: &RunConfig, progress: &Progress) -> Result<RunOu
         return Ok(RunOutcome { summary, quarantine: QuarantineSummary::default() });
     }
     let run_of = Run { lake, id: run, inputs: &inputs, options: &options };
-    let job = Job { run: run_of, config, budget: budget.with_objects(inputs.count()), progress };
+    let job = Job { run: run_of, config, budget: budget.with_objects(inputs.count())?, progress };
     let quarantine = QuarantineStore::new(lake, run);
     let outcome = job.curate(&runtime, &quarantine).and_then(|(curated, stages, shards)| {
         progress.enter(Stage::Commit);

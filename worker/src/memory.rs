@@ -23,7 +23,7 @@ const BYTES_PER_THREAD_MIN_S3: u64 = 144 << 20;
 const TRANSFER_BYTES_MIN: u64 = 34 << 20;
 
 /// What a landing object takes: its names and sizes, when they are listed and in the ledger.
-const OBJECT_BYTES: u64 = 600;
+const OBJECT_BYTES: u64 = 700;
 
 /// Chunks larger than this gain nothing.
 const CHUNK_BYTES_MAX: usize = 32 << 10;
@@ -59,6 +59,21 @@ pub enum TooLittleMemory {
         wanted_mib: u64,
         /// Whether there may be more of them.
         so_far: bool,
+    },
+    /// The listing of landing does not leave room for the rest.
+    #[error(
+        "{objects} landing objects take {objects_mib} MiB of --memory {total_mib}MiB; give at least {wanted_mib}MiB, or put \
+         small objects together"
+    )]
+    Objects {
+        /// How many they are.
+        objects: u64,
+        /// What listing them takes.
+        objects_mib: u64,
+        /// `--memory`.
+        total_mib: u64,
+        /// What would do.
+        wanted_mib: u64,
     },
     /// Rows that cannot be told apart by user, device or time do not fit, and so cannot be cut into slices.
     #[error(
@@ -112,9 +127,22 @@ impl Budget {
     }
 
     /// The same for a run that has listed so many landing objects.
-    #[must_use]
-    pub fn with_objects(self, objects: usize) -> Self {
-        Self { objects: objects as u64, ..self }
+    ///
+    /// # Errors
+    /// If they do not leave at least half to the rest.
+    pub fn with_objects(self, objects: usize) -> Result<Self, TooLittleMemory> {
+        let objects = objects as u64;
+        let bytes = OBJECT_BYTES * objects;
+        if bytes <= self.available_bytes() / 2 {
+            return Ok(Self { objects, ..self });
+        }
+        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        Err(TooLittleMemory::Objects {
+            objects,
+            objects_mib: mib(bytes),
+            total_mib: mib(self.total_bytes),
+            wanted_mib: mib(self.least(|more| bytes <= more.available_bytes() / 2)),
+        })
     }
 
     /// Checks that this is enough for S3, if that is used.
@@ -397,7 +425,10 @@ mod tests {
         assert!(error.contains("64MiB") && error.contains("112MiB"), "{error}");
         let left = |s3| Budget::new(MEMORY_BYTES_MIN_S3, Some(1), s3).available_bytes();
         assert_eq!(left(false) - left(true), CLIENT_BYTES + TRANSFER_BYTES_MIN);
-        assert_eq!(left(false) - Budget::new(112 * MIB, Some(1), false).with_objects(1000).available_bytes(), 600_000);
+        let beside = Budget::new(112 * MIB, Some(1), false).with_objects(1000).expect("few");
+        assert_eq!(left(false) - beside.available_bytes(), 700_000);
+        let error = Budget::new(64 * MIB, Some(1), false).with_objects(100_000).expect_err("too many").to_string();
+        assert!(error.contains("100000 landing objects take 67 MiB") && error.contains("175MiB"), "{error}");
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl RunError {
     /// The exit code of a process that ends with this error.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Memory(_) => 2,
+            Self::Memory(TooLittleMemory::S3 { .. }) => 2,
             Self::TooManyBad { .. } => 3,
             Self::Commit(CommitError::Conflict { .. }) => 4,
             Self::Violation(_) => 5,
