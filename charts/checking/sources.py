@@ -90,6 +90,17 @@ def other_rights(manifests):
                 yield f"{' '.join(right)}: only one of the Role and the coordinator's list of rights has it"
 
 
+def other_exits(manifests):
+    """A coordinator is not started again after the exit codes that its help names, but for "anything else" and SIGTERM."""
+    text = (ROOT / "coordinator" / "src" / "args.rs").read_text()
+    said = {int(code) for code in re.findall(r"^  (\d+) +\S", text, re.MULTILINE)} - {0, 1, 143}
+    for manifest in manifests:
+        job = manifest["spec"].get("jobTemplate", manifest).get("spec") if manifest["kind"] in {"CronJob", "Job"} else {}
+        for rule in job.get("podFailurePolicy", {}).get("rules", []):
+            if rule["action"] == "FailJob" and (codes := set(rule["onExitCodes"]["values"])) != said:
+                yield f"{manifest['metadata']['name']}: not started again after {codes}, while the help says {said}"
+
+
 def unknown_variables(pods):
     """Variables of ours that no program reads: a misspelt one would be passed over in silence."""
     text = all_rust()

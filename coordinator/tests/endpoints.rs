@@ -111,7 +111,7 @@ fn without_tls_only_this_machine_is_spoken_to() {
     let cluster = Cluster::new(&scene);
     let mut command = scene.command_of(scene::binary("stedi-coordinator"), "run");
     let output = command.args(["--listen", "0.0.0.0:0"]).output().expect("the binary starts");
-    assert_code(&output, 1);
+    assert_code(&output, 78);
     assert!(stderr(&output).contains("--insecure"), "{}", stderr(&output));
     let abroad = cluster.worker_command(&["--coordinator", "http://stedi-coordinator.example:7420"]);
     let output = Process::start(abroad).output();
