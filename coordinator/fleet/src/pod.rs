@@ -213,8 +213,6 @@ fn loss_of(status: &PodStatus, ended: Option<&ContainerStateTerminated>, leaving
 pub fn exit_meaning(code: i32) -> Option<&'static str> {
     Some(match code {
         64 => "its command line is wrong: check workers.extraEnv and the pod template",
-        69 => "it could not reach the coordinator: check network policies and DNS",
-        71 => "its node has no threads or signals for it",
         76 => "the coordinator refused it, as it is of another version: use one image for both",
         77 => "it has no permission for the lake: check the workers' service account",
         78 => "its configuration is wrong: TLS files, addresses, or the lake cannot be opened",
