@@ -3,6 +3,7 @@
 //! was said already and since when something lasts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use stedi_job::fleet_size::{FleetLimits, WorkLeft, fleet_size_for};
@@ -149,6 +150,15 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// The sizes that the Job of a pool may have.
+    fn sizes(&self, pool: Pool) -> RangeInclusive<u32> {
+        match pool {
+            Pool::Standard => self.workers_min..=self.workers_max,
+            // it is there for few tasks
+            Pool::HighMemory => 1..=self.workers_max,
+        }
+    }
+
     fn fleet(&self) -> FleetLimits {
         FleetLimits {
             workers_min: self.workers_min,
@@ -398,7 +408,7 @@ impl Controller {
             // what is too much of it stays to the end of the run: where one task needs more, others will
             Pool::HighMemory => job.parallelism.max(wanted),
         };
-        let Some(change) = change(job, target, self.limits.workers_max) else {
+        let Some(change) = change(job, target, self.limits.sizes(job.pool)) else {
             if job.pool == Pool::Standard {
                 self.retire(BTreeSet::new(), steps);
             }

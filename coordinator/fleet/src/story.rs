@@ -144,8 +144,8 @@ impl Happening {
                 format!("found {job} of {size} workers, made before this coordinator started")
             }
             Self::Scaled { job, to, why: Why::Person { asked }, .. } if asked != to => format!(
-                "{job} was changed by hand to {asked} workers, and is held at {to} to the end of the run: the limits are 1 \
-                 and --workers-max"
+                "{job} was changed by hand to {asked} workers, and is held at {to} to the end of the run: the limits are \
+                 --workers-min and --workers-max"
             ),
             Self::Scaled { job, to, why: Why::Person { .. }, .. } => {
                 format!("{job} was changed by hand to {to} workers, and is held there to the end of the run")

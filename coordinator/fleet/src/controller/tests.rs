@@ -158,6 +158,21 @@ fn a_persons_number_wins_and_is_noted() {
 }
 
 #[test]
+fn a_persons_number_below_the_minimum_is_corrected_and_that_is_told() {
+    let mut controller = at_work(3);
+    controller.see(Seen::Job(JobView { parallelism: 1, completions: 1, ..job(3) }));
+    let steps = controller.decide(1, &need(800, 3, 1));
+    assert_eq!(scales(&steps), [(2, Some(2))]);
+    let Some(Step::Scale { say, .. }) = steps.first() else { panic!("{steps:?}") };
+    assert_eq!(say.reason(), "ScaledByHand");
+    assert!(say.note().contains("to 1 workers") && say.note().contains("held at 2"), "{}", say.note());
+    // of workers with more memory there may be one
+    let high_memory = JobView { pool: Pool::HighMemory, parallelism: 1, completions: 1, ..job(3) };
+    controller.see(Seen::Job(high_memory));
+    assert!(scales(&controller.decide(2, &need(800, 3, 1))).contains(&(1, Some(1))));
+}
+
+#[test]
 fn a_suspended_fleet_waits_without_a_deadline() {
     let mut controller = at_work(2);
     controller.see(Seen::Job(JobView { suspended: true, ..job(2) }));
