@@ -88,17 +88,12 @@ pub(crate) async fn serve(args: &RunCommand) -> Result<RunSummary, ServeError> {
     }
     let publisher = Publisher::of(args).await?;
     let observed = (health.clone(), metrics);
-    let work = serve_workers(args, settings, publisher.as_ref(), tls, stop, observed, started);
-    let summary = Box::pin(work).await?;
-    if let Some(publisher) = publisher {
-        // also if there was nothing to do: the coordinator that committed may have died before it published
-        Box::pin(health.while_waiting(publisher.publish_committed())).await?;
-    }
-    Ok(summary)
+    let work = serve_and_publish(args, settings, publisher.as_ref(), tls, stop, observed, started);
+    Box::pin(work).await
 }
 
-/// Serves one run up to its commit, and makes and ends its fleet, if there is one.
-async fn serve_workers(
+/// Serves one run up to its commit and publishes that; makes and ends its fleet, if there is one.
+async fn serve_and_publish(
     args: &RunCommand,
     settings: Option<FleetSettings>,
     publisher: Option<&Publisher>,
@@ -108,19 +103,40 @@ async fn serve_workers(
     started: Instant,
 ) -> Result<RunSummary, ServeError> {
     let Some(settings) = settings else {
-        return find_and_run(args, None, publisher, tls, stop, (health, metrics), started)
-            .await
-            .map(|(summary, _)| summary);
+        let outcome = find_and_run(args, None, publisher, tls, stop, (health.clone(), metrics), started).await;
+        return publish(outcome?.0, publisher, &health).await;
     };
     let fleet = tokio::select! {
         fleet = health.while_waiting(Fleet::connect(settings, metrics.fleet.clone())) => Arc::new(fleet?),
         _ = &mut stop => return Err(ServeError::Stopped),
     };
     let outcome = find_and_run(args, Some(&fleet), publisher, tls, stop, (health.clone(), metrics), started).await;
-    if let Some(fleet) = Arc::into_inner(fleet) {
-        health.while_waiting(fleet.end(ending(&outcome))).await;
+    // before it is published: workers have nothing to do there
+    health.while_waiting(fleet.end(&ending(&outcome))).await;
+    let published = match outcome {
+        Ok((summary, _)) => publish(summary, publisher, &health).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error @ ServeError::Publish { .. }) = &published {
+        fleet.publish_failed(log::chain(error));
     }
-    outcome.map(|(summary, _)| summary)
+    if let Some(fleet) = Arc::into_inner(fleet) {
+        health.while_waiting(fleet.finish()).await;
+    }
+    published
+}
+
+/// Publishes what is committed, if somebody wants that. Also if there was nothing to do: the coordinator that committed may
+/// have died before it published.
+async fn publish(
+    summary: RunSummary,
+    publisher: Option<&Publisher>,
+    health: &Health,
+) -> Result<RunSummary, ServeError> {
+    if let Some(publisher) = publisher {
+        Box::pin(health.while_waiting(publisher.publish_committed())).await?;
+    }
+    Ok(summary)
 }
 
 /// What the outcome of a run means for its fleet.

@@ -98,13 +98,19 @@ pub enum Happening {
         /// Why.
         message: String,
     },
+    /// The commit stands, but the catalog does not show it.
+    PublishFailed {
+        /// Why.
+        message: String,
+    },
 }
 
 impl Happening {
     fn is_bad(&self) -> bool {
         match self {
             Self::Lost { loss, .. } => !matches!(loss.cause, LossCause::Disrupted | LossCause::Deleted),
-            Self::Stuck { .. } | Self::NotCreated { .. } | Self::StillPending { .. } | Self::Failed { .. } => true,
+            Self::Stuck { .. } | Self::NotCreated { .. } | Self::StillPending { .. } => true,
+            Self::Failed { .. } | Self::PublishFailed { .. } => true,
             _ => false,
         }
     }
@@ -133,6 +139,7 @@ impl Happening {
             Self::Resumed { .. } => "WorkersResumed",
             Self::Committed { .. } => "Committed",
             Self::Failed { .. } => "RunFailed",
+            Self::PublishFailed { .. } => "PublishFailed",
         }
     }
 
@@ -159,7 +166,7 @@ impl Happening {
             Self::StillPending { cause } => format!("going on with the workers that are there: {cause}"),
             Self::Suspended { job } => format!("{job} is suspended: waiting until somebody, or the queue, resumes it"),
             Self::Resumed { job } => format!("{job} is resumed"),
-            Self::Committed { message } | Self::Failed { message } => message.clone(),
+            Self::Committed { message } | Self::Failed { message } | Self::PublishFailed { message } => message.clone(),
         };
         cut(text, NOTE_BYTES)
     }
