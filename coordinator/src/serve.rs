@@ -29,7 +29,7 @@ use crate::crew::Crew;
 use crate::drive::Drive;
 use crate::effects::Effects;
 use crate::error::ServeError;
-use crate::metrics::Metrics;
+use crate::metrics::{Failures, Metrics};
 use crate::publish::Publisher;
 use crate::service::{Input, Service};
 use crate::{epoch, plan};
@@ -276,6 +276,7 @@ async fn run(
     let server = start_server(args, tls, registered, inputs_sender).await?;
     tracing::info!(run = %plan.context.run_id, epoch = epoch.0, address = %server.address, done, "serving workers");
     fault::point("serving");
+    let failures = Failures::since(&progress);
     let job = Job::new(config, Arc::new(plan), progress, epoch, 0);
     health.set_ready(true);
     let fleet = fleet.map(|fleet| (Arc::clone(fleet), fleet.start(effects.run.to_string())));
@@ -287,6 +288,7 @@ async fn run(
         stop,
         health: health.clone(),
         metrics,
+        failures,
         started,
         crew: Crew::default(),
         fleet,

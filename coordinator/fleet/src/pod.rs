@@ -119,6 +119,10 @@ pub enum LossCause {
 }
 
 impl LossCause {
+    /// All causes.
+    pub const ALL: [Self; 6] =
+        [Self::OutOfMemory, Self::Disrupted, Self::Evicted, Self::Deleted, Self::Permanent, Self::Exited];
+
     /// Its name in metrics and logs.
     pub fn name(self) -> &'static str {
         match self {
