@@ -90,8 +90,8 @@ pub(crate) struct RunCommand {
     /// Stop if there was no worker for this time
     #[arg(long, env = "STEDI_WORKER_DEADLINE", value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
     pub(crate) worker_deadline: Duration,
-    /// A worker that is silent for this time has lost its leases
-    #[arg(long, env = "STEDI_LEASE", value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    /// A worker that is silent for this time has lost its leases; it has five heartbeats in it
+    #[arg(long, env = "STEDI_LEASE", value_name = "TIME", default_value = "15s", value_parser = humantime::parse_duration)]
     pub(crate) lease: Duration,
     #[command(flatten)]
     pub(crate) fleet: FleetOptions,
@@ -105,5 +105,17 @@ pub(crate) struct RunCommand {
 impl RunCommand {
     pub(crate) fn config(&self) -> RunConfig {
         RunConfig { force: self.force, ..self.options.config() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silent_worker_is_given_up_after_fifteen_seconds() {
+        let args = Args::try_parse_from(["stedi-coordinator", "run", "--lake", "lake", "--listen", "127.0.0.1:0"]);
+        let Command::Run(run) = args.expect("it is complete").command else { unreachable!("it is run") };
+        assert_eq!(run.lease, Duration::from_secs(15));
     }
 }

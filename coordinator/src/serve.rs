@@ -43,6 +43,9 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 /// How much longer than its fleet a job waits for workers.
 const AFTER_FLEET: Duration = Duration::from_secs(60);
 
+/// Heartbeats for which a worker has time before it is given up: for a few that are late it is not.
+const HEARTBEATS: u64 = 5;
+
 /// How long dismissed workers may take to hang up.
 const GOODBYE: Duration = Duration::from_secs(3);
 
@@ -270,7 +273,7 @@ async fn run(
     let (inputs_sender, inputs) = mpsc::channel(INPUTS);
     let registered = Registered {
         context: plan.context.clone(),
-        heartbeat_interval_ms: (config.worker_timeout_ms / 5).clamp(100, 5000),
+        heartbeat_interval_ms: (config.worker_timeout_ms / HEARTBEATS).clamp(100, 5000),
         epoch,
     };
     let server = start_server(args, tls, registered, inputs_sender).await?;
