@@ -51,6 +51,7 @@ def rendering(text):
         yield from rule(manifests, found)
     yield from sources.unknown_metrics(manifests)
     yield from sources.other_rights(manifests)
+    yield from sources.other_exits(manifests)
     yield from sources.unknown_variables(found)
 
 

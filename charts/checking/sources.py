@@ -9,6 +9,12 @@ import promql_parser
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 FOLDERS = ["coordinator", "worker", "proto", "lake"]
+# labels whose values are the names of an enumeration
+ENUMERATED = {
+    "class": ("coordinator/job/src/task.rs", "FailureClass"),
+    "cause": ("coordinator/fleet/src/pod.rs", "LossCause"),
+    "stage": ("coordinator/job/src/task.rs", "Stage"),
+}
 # of kube-state-metrics
 OTHERS = {"kube_job_failed", "kube_cronjob_status_last_successful_time"}
 
@@ -38,14 +44,29 @@ def counted():
     return names
 
 
-def metrics_of(expression):
-    """The metrics in an expression of PromQL; it must be one."""
+@functools.cache
+def values_of(label):
+    """What a label of ours can say: the names of its enumeration."""
+    path, enumeration = ENUMERATED[label]
+    implementation = (ROOT / path).read_text().split(f"impl {enumeration} {{", 1)[1].split("\n}\n", 1)[0]
+    return set(re.findall(r'Self::\w+ => "([\w-]+)"', implementation))
+
+
+def unknown_values(selector):
+    """Values that a selector asks for and no program gives."""
+    for matcher in selector.matchers.matchers:
+        if selector.name.startswith("stedi_") and matcher.name in ENUMERATED:
+            yield from sorted(set(matcher.value.split("|")) - values_of(matcher.name))
+
+
+def selectors_of(expression):
+    """The selectors in an expression of PromQL; it must be one."""
     # its pieces have these fields, whatever they are
-    found, rest = set(), [promql_parser.parse(expression)]
+    found, rest = [], [promql_parser.parse(expression)]
     while rest:
         node = rest.pop()
         if isinstance(node, promql_parser.VectorSelector):
-            found.add(node.name)
+            found.append(node)
         for field in ["expr", "lhs", "rhs", "vector_selector", "args"]:
             child = getattr(node, field, None)
             rest += child if isinstance(child, list) else [child] if child is not None else []
@@ -65,16 +86,19 @@ def expressions(manifests):
 
 
 def unknown_metrics(manifests):
-    """Names in alerts and panels that nobody counts, and what is no PromQL."""
+    """Names and labels in alerts and panels that nobody counts, and what is no PromQL."""
     known = counted() | OTHERS | agreed(all_rust())
     for where, expression in expressions(manifests):
         # Grafana's own variable, which stands for a time
         expression = expression.replace("$__rate_interval", "5m")
         try:
-            used = metrics_of(expression)
+            selectors = selectors_of(expression)
         except ValueError as error:
             yield f"{where}: {error}"
             continue
+        used = {selector.name for selector in selectors}
+        for value in (value for selector in selectors for value in unknown_values(selector)):
+            yield f"{where}: nothing is counted as {value}"
         if not used or used - known:
             yield f"{where}: nobody counts {', '.join(sorted(used - known)) or expression}"
 
@@ -88,6 +112,17 @@ def other_rights(manifests):
             given = {(rule["apiGroups"][0], rule["resources"][0], verb) for rule in rules for verb in rule["verbs"]}
             for right in sorted(given ^ {right for right in needed if right[1] != "secrets" or right in given}):
                 yield f"{' '.join(right)}: only one of the Role and the coordinator's list of rights has it"
+
+
+def other_exits(manifests):
+    """A coordinator is not started again after the exit codes that its help names, but for "anything else" and SIGTERM."""
+    text = (ROOT / "coordinator" / "src" / "args.rs").read_text()
+    said = {int(code) for code in re.findall(r"^  (\d+) +\S", text, re.MULTILINE)} - {0, 1, 143}
+    for manifest in manifests:
+        job = manifest["spec"].get("jobTemplate", manifest).get("spec") if manifest["kind"] in {"CronJob", "Job"} else {}
+        for rule in job.get("podFailurePolicy", {}).get("rules", []):
+            if rule["action"] == "FailJob" and (codes := set(rule["onExitCodes"]["values"])) != said:
+                yield f"{manifest['metadata']['name']}: not started again after {codes}, while the help says {said}"
 
 
 def unknown_variables(pods):

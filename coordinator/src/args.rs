@@ -21,6 +21,8 @@ Exit codes of run:
   3    too many bad records: nothing was committed, the quarantine is kept
   4    conflict with another commit, or another coordinator has taken the run over
   5    a guarantee is broken; nothing was committed
+  78   the next try would fail as well: no workers to be had, a task that memory or rights do not suffice for, bad TLS files;
+       mend that, then run again to resume
   143  SIGTERM: what is done is kept, run again to resume";
 
 /// Curates with many workers: plans a run, gives its tasks to workers, commits. On Kubernetes it makes the workers, too.
@@ -88,8 +90,8 @@ pub(crate) struct RunCommand {
     /// Stop if there was no worker for this time
     #[arg(long, env = "STEDI_WORKER_DEADLINE", value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
     pub(crate) worker_deadline: Duration,
-    /// A worker that is silent for this time has lost its leases
-    #[arg(long, env = "STEDI_LEASE", value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    /// A worker that is silent for this time has lost its leases; it has five heartbeats in it
+    #[arg(long, env = "STEDI_LEASE", value_name = "TIME", default_value = "15s", value_parser = humantime::parse_duration)]
     pub(crate) lease: Duration,
     #[command(flatten)]
     pub(crate) fleet: FleetOptions,
@@ -103,5 +105,17 @@ pub(crate) struct RunCommand {
 impl RunCommand {
     pub(crate) fn config(&self) -> RunConfig {
         RunConfig { force: self.force, ..self.options.config() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silent_worker_is_given_up_after_fifteen_seconds() {
+        let args = Args::try_parse_from(["stedi-coordinator", "run", "--lake", "lake", "--listen", "127.0.0.1:0"]);
+        let Command::Run(run) = args.expect("it is complete").command else { unreachable!("it is run") };
+        assert_eq!(run.lease, Duration::from_secs(15));
     }
 }

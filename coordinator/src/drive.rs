@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::crew::Crew;
 use crate::effects::Effects;
-use crate::metrics::Metrics;
+use crate::metrics::{Failures, Metrics};
 use crate::service::Input;
 
 /// How often the job looks at its deadlines.
@@ -32,6 +32,7 @@ pub(crate) struct Drive {
     pub(crate) stop: tokio::sync::oneshot::Receiver<()>,
     pub(crate) health: Health,
     pub(crate) metrics: Metrics,
+    pub(crate) failures: Failures,
     /// What times are counted from.
     pub(crate) started: Instant,
     pub(crate) crew: Crew,
@@ -116,6 +117,7 @@ impl Drive {
                 self.perform(action, workers);
             }
         }
+        self.failures.count(self.job.progress(), &self.metrics);
         end
     }
 

@@ -1,4 +1,6 @@
-//! What the coordinator counts: events and actions as they pass.
+//! What the coordinator counts: events and actions as they pass, and failures as the job counts them.
+
+use std::collections::BTreeMap;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -6,6 +8,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use stedi_fleet::FleetMetrics;
+use stedi_job::Progress;
 use stedi_job::event::{Action, Event};
 use stedi_job::task::{FailureClass, Stage};
 
@@ -17,7 +20,7 @@ struct OfStage {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Failure {
     stage: &'static str,
-    class: String,
+    class: &'static str,
 }
 
 /// The coordinator's metrics; clones count together.
@@ -40,6 +43,7 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// All of them, to be served.
     pub(crate) fn registry(&self) -> Registry {
+        self.begin();
         let mut registry = Registry::default();
         self.fleet.register(&mut registry);
         let all = registry.sub_registry_with_prefix("stedi_coordinator");
@@ -59,6 +63,18 @@ impl Metrics {
         registry
     }
 
+    /// Begins all counters at 0: of one that comes with its first count, nobody sees that it increased.
+    fn begin(&self) {
+        for stage in Stage::ALL {
+            for counted in [&self.grants, &self.revokes, &self.outcomes] {
+                drop(counted.get_or_create(&OfStage { stage: stage.name() }));
+            }
+            for class in FailureClass::ALL {
+                self.failed(stage, class, 0);
+            }
+        }
+    }
+
     /// How many tasks a stage has, and how many of them earlier coordinators have done.
     pub(crate) fn planned(&self, stage: Stage, tasks: u32, done: u32) {
         let of = OfStage { stage: stage.name() };
@@ -72,8 +88,6 @@ impl Metrics {
             Event::TaskDone { lease, .. } => {
                 self.outcomes.get_or_create(&OfStage { stage: lease.attempt.task.stage.name() }).inc();
             }
-            Event::TaskFailed { lease, class, .. } => self.failed(lease.attempt.task.stage, *class),
-            Event::TaskReturned { lease, .. } => self.failed(lease.attempt.task.stage, FailureClass::Preempted),
             Event::SaveFailed { .. }
             | Event::ReadersFailed { .. }
             | Event::CommitFailed { .. }
@@ -103,7 +117,102 @@ impl Metrics {
         }
     }
 
-    fn failed(&self, stage: Stage, class: FailureClass) {
-        self.failures.get_or_create(&Failure { stage: stage.name(), class: format!("{class:?}") }).inc();
+    fn failed(&self, stage: Stage, class: FailureClass, attempts: u64) {
+        self.failures.get_or_create(&Failure { stage: stage.name(), class: class.name() }).inc_by(attempts);
+    }
+}
+
+/// The failed attempts that were counted. Which of them counts is known to the job alone: a worker that is gone takes some
+/// with it, and of what nobody holds any more a failure says nothing.
+#[derive(Debug)]
+pub(crate) struct Failures {
+    counted: BTreeMap<(Stage, FailureClass), u64>,
+}
+
+impl Failures {
+    /// Those of earlier coordinators are counted already.
+    pub(crate) fn since(progress: &Progress) -> Self {
+        Self { counted: progress.failures().map(|(stage, class, attempts)| ((stage, class), attempts)).collect() }
+    }
+
+    /// Counts what is new.
+    pub(crate) fn count(&mut self, progress: &Progress, metrics: &Metrics) {
+        for (stage, class, attempts) in progress.failures() {
+            let counted = self.counted.entry((stage, class)).or_default();
+            if attempts > *counted {
+                metrics.failed(stage, class, attempts - *counted);
+                *counted = attempts;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use prometheus_client::encoding::text::encode;
+    use stedi_job::event::Capacity;
+    use stedi_job::plan::{PlanObject, TASK_BYTES};
+    use stedi_job::task::RunContext;
+    use stedi_job::{Epoch, Job, JobConfig, RunPlan, WorkerId};
+    use stedi_lake::options::{Compression, ConsentPolicy, MatchMode, TableOptions};
+    use stedi_lake::{LandingTable, RunId};
+
+    use super::*;
+
+    fn plan() -> RunPlan {
+        let options = TableOptions {
+            consent: ConsentPolicy::Latest,
+            match_mode: MatchMode::Customer,
+            dedupe: false,
+            shards: 1,
+            compression: Compression::Zstd,
+        };
+        let context = RunContext { run_id: RunId::new(1, 1), lake: "lake".to_owned(), options, slice_bytes: 1 };
+        let object = || PlanObject { key: "k".into(), etag: "e".into(), bytes: TASK_BYTES, splittable: false };
+        let tables = [LandingTable::Customer, LandingTable::Accelerometer, LandingTable::StepTrainer];
+        RunPlan::new(context, tables.map(|table| (table, vec![object()])).into())
+    }
+
+    fn served(registry: &Registry) -> String {
+        let mut text = String::new();
+        encode(&mut text, registry).expect("text");
+        text
+    }
+
+    #[test]
+    fn attempts_that_go_with_their_worker_are_counted_by_class() {
+        let metrics = Metrics::default();
+        let registry = metrics.registry();
+        let of = |class: &str, count: u32| {
+            format!("stedi_coordinator_failures_total{{stage=\"consent\",class=\"{class}\"}} {count}\n")
+        };
+        for class in FailureClass::ALL {
+            assert!(served(&registry).contains(&of(class.name(), 0)), "{class:?}: {}", served(&registry));
+        }
+        let plan = Arc::new(plan());
+        let mut job = Job::new(JobConfig::default(), Arc::clone(&plan), Progress::new(&plan), Epoch(1), 0);
+        let mut failures = Failures::since(job.progress());
+        let mut pass = |event: Event| {
+            metrics.event(&event);
+            job.handle_event(1, event);
+            failures.count(job.progress(), &metrics);
+        };
+        for (id, class) in [(1, FailureClass::OutOfMemory), (2, FailureClass::WorkerLost)] {
+            let (worker, capacity) = (WorkerId(id), Capacity { slots: 1, memory_bytes: 1 << 30, high_memory: false });
+            pass(Event::WorkerRegistered { worker, name: "w".to_owned(), capacity });
+            pass(Event::WorkerGone { worker, class, message: "why".to_owned() });
+            // what is told twice counts once
+            pass(Event::WorkerGone { worker, class, message: "why".to_owned() });
+            pass(Event::Tick);
+        }
+        let text = served(&registry);
+        assert!(text.contains(&of("out-of-memory", 1)) && text.contains(&of("worker-lost", 1)), "{text}");
+        // a coordinator that is started again has not seen them fail
+        let metrics = Metrics::default();
+        let registry = metrics.registry();
+        Failures::since(job.progress()).count(job.progress(), &metrics);
+        assert!(served(&registry).contains(&of("out-of-memory", 0)), "{}", served(&registry));
     }
 }

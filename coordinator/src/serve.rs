@@ -29,7 +29,7 @@ use crate::crew::Crew;
 use crate::drive::Drive;
 use crate::effects::Effects;
 use crate::error::ServeError;
-use crate::metrics::Metrics;
+use crate::metrics::{Failures, Metrics};
 use crate::publish::Publisher;
 use crate::service::{Input, Service};
 use crate::{epoch, plan};
@@ -42,6 +42,9 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// How much longer than its fleet a job waits for workers.
 const AFTER_FLEET: Duration = Duration::from_secs(60);
+
+/// Heartbeats for which a worker has time before it is given up: for a few that are late it is not.
+const HEARTBEATS: u64 = 5;
 
 /// How long dismissed workers may take to hang up.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -88,17 +91,12 @@ pub(crate) async fn serve(args: &RunCommand) -> Result<RunSummary, ServeError> {
     }
     let publisher = Publisher::of(args).await?;
     let observed = (health.clone(), metrics);
-    let work = serve_workers(args, settings, publisher.as_ref(), tls, stop, observed, started);
-    let summary = Box::pin(work).await?;
-    if let Some(publisher) = publisher {
-        // also if there was nothing to do: the coordinator that committed may have died before it published
-        Box::pin(health.while_waiting(publisher.publish_committed())).await?;
-    }
-    Ok(summary)
+    let work = serve_and_publish(args, settings, publisher.as_ref(), tls, stop, observed, started);
+    Box::pin(work).await
 }
 
-/// Serves one run up to its commit, and makes and ends its fleet, if there is one.
-async fn serve_workers(
+/// Serves one run up to its commit and publishes that; makes and ends its fleet, if there is one.
+async fn serve_and_publish(
     args: &RunCommand,
     settings: Option<FleetSettings>,
     publisher: Option<&Publisher>,
@@ -108,19 +106,40 @@ async fn serve_workers(
     started: Instant,
 ) -> Result<RunSummary, ServeError> {
     let Some(settings) = settings else {
-        return find_and_run(args, None, publisher, tls, stop, (health, metrics), started)
-            .await
-            .map(|(summary, _)| summary);
+        let outcome = find_and_run(args, None, publisher, tls, stop, (health.clone(), metrics), started).await;
+        return publish(outcome?.0, publisher, &health).await;
     };
     let fleet = tokio::select! {
         fleet = health.while_waiting(Fleet::connect(settings, metrics.fleet.clone())) => Arc::new(fleet?),
         _ = &mut stop => return Err(ServeError::Stopped),
     };
     let outcome = find_and_run(args, Some(&fleet), publisher, tls, stop, (health.clone(), metrics), started).await;
-    if let Some(fleet) = Arc::into_inner(fleet) {
-        health.while_waiting(fleet.end(ending(&outcome))).await;
+    // before it is published: workers have nothing to do there
+    health.while_waiting(fleet.end(&ending(&outcome))).await;
+    let published = match outcome {
+        Ok((summary, _)) => publish(summary, publisher, &health).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error @ ServeError::Publish { .. }) = &published {
+        fleet.publish_failed(log::chain(error));
     }
-    outcome.map(|(summary, _)| summary)
+    if let Some(fleet) = Arc::into_inner(fleet) {
+        health.while_waiting(fleet.finish()).await;
+    }
+    published
+}
+
+/// Publishes what is committed, if somebody wants that. Also if there was nothing to do: the coordinator that committed may
+/// have died before it published.
+async fn publish(
+    summary: RunSummary,
+    publisher: Option<&Publisher>,
+    health: &Health,
+) -> Result<RunSummary, ServeError> {
+    if let Some(publisher) = publisher {
+        Box::pin(health.while_waiting(publisher.publish_committed())).await?;
+    }
+    Ok(summary)
 }
 
 /// What the outcome of a run means for its fleet.
@@ -256,12 +275,13 @@ async fn run(
     let (inputs_sender, inputs) = mpsc::channel(INPUTS);
     let registered = Registered {
         context: plan.context.clone(),
-        heartbeat_interval_ms: (config.worker_timeout_ms / 5).clamp(100, 5000),
+        heartbeat_interval_ms: (config.worker_timeout_ms / HEARTBEATS).clamp(100, 5000),
         epoch,
     };
     let server = start_server(args, tls, registered, inputs_sender).await?;
     tracing::info!(run = %plan.context.run_id, epoch = epoch.0, address = %server.address, done, "serving workers");
     fault::point("serving");
+    let failures = Failures::since(&progress);
     let job = Job::new(config, Arc::new(plan), progress, epoch, 0);
     health.set_ready(true);
     let fleet = fleet.map(|fleet| (Arc::clone(fleet), fleet.start(effects.run.to_string())));
@@ -273,6 +293,7 @@ async fn run(
         stop,
         health: health.clone(),
         metrics,
+        failures,
         started,
         crew: Crew::default(),
         fleet,

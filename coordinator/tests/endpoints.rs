@@ -51,10 +51,10 @@ fn workers_with_the_files_of_the_run_speak_tls_and_others_do_not() {
     let coordinator = cluster.coordinator(&["--tls-dir", dir]);
     let url = format!("https://127.0.0.1:{}", cluster.port);
     let in_the_clear = Process::start(cluster.worker_command(&["--coordinator-deadline", "2s"])).output();
-    assert_code(&in_the_clear, 69);
+    assert_code(&in_the_clear, 1);
     let of_another_run =
         cluster.worker_command(&["--coordinator", &url, "--tls-dir", other_dir, "--coordinator-deadline", "2s"]);
-    assert_code(&Process::start(of_another_run).output(), 69);
+    assert_code(&Process::start(of_another_run).output(), 1);
     assert!(scene.commit().is_none());
     let worker = Process::start(cluster.worker_command(&["--coordinator", &url, "--tls-dir", dir]));
     assert_code(&coordinator.output(), 0);
@@ -72,7 +72,7 @@ fn files_of_ones_own_do_as_well_and_those_of_another_ca_do_not() {
     let coordinator = start_with(cluster.coordinator_command(&[]), &ours, "coordinator");
     let url = format!("https://localhost:{}", cluster.port);
     let impatient = cluster.worker_command(&["--coordinator", &url, "--coordinator-deadline", "2s"]);
-    assert_code(&start_with(impatient, &theirs, "worker").output(), 69);
+    assert_code(&start_with(impatient, &theirs, "worker").output(), 1);
     assert!(scene.commit().is_none());
     let worker = start_with(cluster.worker_command(&["--coordinator", &url]), &ours, "worker");
     assert_code(&coordinator.output(), 0);
@@ -111,7 +111,7 @@ fn without_tls_only_this_machine_is_spoken_to() {
     let cluster = Cluster::new(&scene);
     let mut command = scene.command_of(scene::binary("stedi-coordinator"), "run");
     let output = command.args(["--listen", "0.0.0.0:0"]).output().expect("the binary starts");
-    assert_code(&output, 1);
+    assert_code(&output, 78);
     assert!(stderr(&output).contains("--insecure"), "{}", stderr(&output));
     let abroad = cluster.worker_command(&["--coordinator", "http://stedi-coordinator.example:7420"]);
     let output = Process::start(abroad).output();

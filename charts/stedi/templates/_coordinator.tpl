@@ -6,12 +6,12 @@ parallelism: 1
 backoffLimit: {{ .Values.job.backoffLimit }}
 podFailurePolicy:
   rules:
-    # usage, too many bad records, another commit, a broken guarantee: the next try would say the same
+    # the next try would say the same; what each means, says stedi-coordinator --help
     - action: FailJob
       onExitCodes:
         containerName: coordinator
         operator: In
-        values: [2, 3, 4, 5]
+        values: [2, 3, 4, 5, 78]
     # evicted, preempted: not its fault, the next pod resumes the run
     - action: Ignore
       onPodConditions:

@@ -3,6 +3,7 @@
 //! was said already and since when something lasts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use stedi_job::fleet_size::{FleetLimits, WorkLeft, fleet_size_for};
@@ -12,7 +13,7 @@ use crate::job::{JobEnd, JobView};
 use crate::names::Pool;
 use crate::pod::{Loss, LossCause, PodState, PodView};
 use crate::scale::{Why, change};
-use crate::story::Happening;
+use crate::story::{Happening, not_created};
 
 /// Tasks that each slot should find, so that a worker is worth its start.
 const TASKS_PER_SLOT: u32 = 4;
@@ -22,6 +23,10 @@ const SCALE_INTERVAL_MS: u64 = 5_000;
 
 /// A fleet must have been too large for so long before it shrinks.
 const SHRINK_AFTER_MS: u64 = 30_000;
+
+/// So long a Job may have fewer pods than it wants before that is told. Kubernetes makes them within a second or two, but
+/// replaces one that failed after 10 s.
+const CREATED_WITHIN_MS: u64 = 15_000;
 
 /// What the run needs, as the state machine of `stedi_job` knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -145,6 +150,15 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// The sizes that the Job of a pool may have.
+    fn sizes(&self, pool: Pool) -> RangeInclusive<u32> {
+        match pool {
+            Pool::Standard => self.workers_min..=self.workers_max,
+            // it is there for few tasks
+            Pool::HighMemory => 1..=self.workers_max,
+        }
+    }
+
     fn fleet(&self) -> FleetLimits {
         FleetLimits {
             workers_min: self.workers_min,
@@ -169,6 +183,10 @@ struct Memory {
     workerless_since_ms: Option<u64>,
     pending_since_ms: Option<u64>,
     warned: bool,
+    /// Since when pods are missing, and of how many that are wanted.
+    missing_since: Option<(u64, u32)>,
+    /// How many are missing, once that was told.
+    missing: Option<u32>,
 }
 
 /// The fleet of one coordinator.
@@ -334,6 +352,7 @@ impl Controller {
         let (pool, name) = (job.pool, job.pool.job_name(&self.coordinator_job));
         let first_look = !std::mem::replace(&mut self.memory_of(pool).at_work, job.ended.is_none() && !job.deleting);
         if job.deleting {
+            self.memory_of(pool).missing_since = None;
             return;
         }
         if job.owner.as_deref() != Some(self.owner.as_str()) {
@@ -356,6 +375,7 @@ impl Controller {
                 self.suspension(job, &name, steps);
                 if !job.suspended {
                     self.resize(job, &name, wanted, now_ms, need, steps);
+                    self.watch_missing(job, &name, now_ms, steps);
                     self.watch_pending(job, &name, now_ms, need, steps);
                 }
             }
@@ -371,6 +391,7 @@ impl Controller {
         let before = std::mem::replace(&mut memory.suspended, job.suspended);
         if job.suspended {
             (memory.workerless_since_ms, memory.pending_since_ms) = (None, None);
+            (memory.missing_since, memory.missing) = (None, None);
             steps.push(Step::Update(Update::HeldBack));
         }
         match (before, job.suspended) {
@@ -387,7 +408,7 @@ impl Controller {
             // what is too much of it stays to the end of the run: where one task needs more, others will
             Pool::HighMemory => job.parallelism.max(wanted),
         };
-        let Some(change) = change(job, target, self.limits.workers_max) else {
+        let Some(change) = change(job, target, self.limits.sizes(job.pool)) else {
             if job.pool == Pool::Standard {
                 self.retire(BTreeSet::new(), steps);
             }
@@ -452,6 +473,27 @@ impl Controller {
         }
     }
 
+    /// Tells once of pods that are not made. Nobody says so but Events of the worker Job, which a coordinator may not read.
+    fn watch_missing(&mut self, job: &JobView, name: &str, now_ms: u64, steps: &mut Vec<Step>) {
+        let wanted = job.parallelism;
+        // one that failed is there until its replacement is
+        let there = |pod: &&PodView| pod.pool == job.pool && pod.index < wanted;
+        let indexes: BTreeSet<u32> = self.pods.values().filter(there).map(|pod| pod.index).collect();
+        let missing = wanted.saturating_sub(u32::try_from(indexes.len()).unwrap_or(u32::MAX));
+        let memory = self.memory_of(job.pool);
+        if missing == 0 {
+            (memory.missing_since, memory.missing) = (None, None);
+            return;
+        }
+        let (since_ms, of) = *memory.missing_since.get_or_insert((now_ms, wanted));
+        if of != wanted {
+            // those of a new size have their time, too
+            memory.missing_since = Some((now_ms, wanted));
+        } else if now_ms.saturating_sub(since_ms) >= CREATED_WITHIN_MS && memory.missing.replace(missing).is_none() {
+            steps.push(Step::Say(Happening::NotCreated { job: name.to_owned(), missing, wanted }));
+        }
+    }
+
     /// Without any worker for longer than the deadline the run fails, and says what is in the way.
     fn watch_pending(&mut self, job: &JobView, name: &str, now_ms: u64, need: &Need, steps: &mut Vec<Step>) {
         let pool = job.pool;
@@ -487,20 +529,26 @@ impl Controller {
 
     /// Why the pods of a pool do not come.
     fn in_the_way(&self, pool: Pool, job: &str) -> String {
-        let mut pods = self.pods.values().filter(|pod| pod.pool == pool);
-        let stuck = pods.clone().find_map(|pod| match &pod.state {
+        let pods = || self.pods.values().filter(|pod| pod.pool == pool);
+        let stuck = pods().find_map(|pod| match &pod.state {
             PodState::Stuck(stuck) => Some(format!("pod {} does not start: {stuck}", pod.name)),
             _ => None,
         });
-        let mut waiting = || pods.find(|pod| matches!(pod.state, PodState::Coming | PodState::Running { .. }));
-        stuck.unwrap_or_else(|| match waiting() {
-            Some(pod) => {
-                format!("pod {0} is there but no worker of it: look at kubectl describe pod {0} and its log", pod.name)
-            }
-            None => format!(
-                "there are no pods: look at kubectl describe job {job}, as a quota or an admission may refuse them"
-            ),
-        })
+        let waiting = || {
+            let pod = pods().find(|pod| matches!(pod.state, PodState::Coming | PodState::Running { .. }))?;
+            Some(format!(
+                "pod {0} is there but no worker of it: look at kubectl describe pod {0} and its log",
+                pod.name
+            ))
+        };
+        let wanted = self.jobs.get(&pool).map_or(0, |job| job.parallelism);
+        let missing = self.memory.get(&pool).and_then(|memory| memory.missing);
+        let missing = missing.map(|missing| not_created(job, missing, wanted));
+        let causes: Vec<String> = stuck.or_else(waiting).into_iter().chain(missing).collect();
+        if causes.is_empty() {
+            return format!("there are no pods: kubectl describe job {job} says what it has done");
+        }
+        causes.join("; ")
     }
 
     /// What is in nobody's way any more is worth saying again when it comes back.

@@ -128,6 +128,12 @@ impl FleetError {
         )
     }
 
+    /// Whether starting again does not help although nothing is wrong with what was given on the command line. A right that
+    /// is missing is not among it, as a full quota says the same.
+    pub fn lasts(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
     pub(crate) fn timeout(request: Request<'_>, seconds: u64) -> Self {
         let message = format!("no answer from the API server within {seconds} s");
         Self::Transient { verb: request.verb, resource: named(request), message }

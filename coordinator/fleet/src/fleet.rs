@@ -281,15 +281,24 @@ impl Fleet {
     }
 
     /// Tells how the run ended, and takes everything away that was made for it. To be called when the fleet is stopped.
-    pub async fn end(self, ending: Ending) {
-        match &ending {
+    pub async fn end(&self, ending: &Ending) {
+        match ending {
             Ending::Committed(message) => self.teller.tell(Happening::Committed { message: message.clone() }),
             Ending::Failed(message) => self.teller.tell(Happening::Failed { message: message.clone() }),
             Ending::Unchanged | Ending::Stopped | Ending::Fenced => {}
         }
-        if self.is_over(&ending).await {
+        if self.is_over(ending).await {
             self.remove_everything().await;
         }
+    }
+
+    /// Tells that the commit stands, and that the catalog does not show it.
+    pub fn publish_failed(&self, message: String) {
+        self.teller.tell(Happening::PublishFailed { message });
+    }
+
+    /// Waits a moment until everything is told.
+    pub async fn finish(self) {
         self.teller.end(STORY_WITHIN).await;
     }
 

@@ -24,6 +24,10 @@ pub struct FleetMetrics {
 impl FleetMetrics {
     /// Lets them be served, as `stedi_fleet_...`.
     pub fn register(&self, registry: &mut Registry) {
+        // of a counter that comes with its first count, nobody sees that it increased
+        for cause in LossCause::ALL {
+            drop(self.lost.get_or_create(&OfCause { cause: cause.name() }));
+        }
         let all = registry.sub_registry_with_prefix("stedi_fleet");
         all.register("wanted", "Workers that the worker Jobs ask for", self.wanted.clone());
         all.register("ready", "Workers whose pods are ready", self.ready.clone());

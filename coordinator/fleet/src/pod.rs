@@ -108,7 +108,8 @@ pub enum LossCause {
     OutOfMemory,
     /// Evicted, preempted, or its node is drained or gone.
     Disrupted,
-    /// Its volumes or its log grew over their limit, or the node was short of something.
+    /// Its node evicted it because a volume or the log of it grew over its limit. Where the node itself is short of
+    /// something, Kubernetes says that it is a disruption.
     Evicted,
     /// Somebody deleted it.
     Deleted,
@@ -119,6 +120,10 @@ pub enum LossCause {
 }
 
 impl LossCause {
+    /// All causes.
+    pub const ALL: [Self; 6] =
+        [Self::OutOfMemory, Self::Disrupted, Self::Evicted, Self::Deleted, Self::Permanent, Self::Exited];
+
     /// Its name in metrics and logs.
     pub fn name(self) -> &'static str {
         match self {
@@ -190,8 +195,7 @@ fn ended(status: &PodStatus) -> Option<&ContainerStateTerminated> {
 
 fn loss_of(status: &PodStatus, ended: Option<&ContainerStateTerminated>, leaving: bool) -> Loss {
     if status.reason.as_deref() == Some("Evicted") {
-        let message = shortened(status.message.as_deref().unwrap_or("evicted by its node"));
-        return Loss { cause: LossCause::Evicted, message };
+        return Loss { cause: LossCause::Evicted, message: evicted(status.message.as_deref()) };
     }
     let Some(ended) = ended else {
         let message = shortened(status.message.as_deref().unwrap_or("its pod failed and does not say why"));
@@ -209,12 +213,21 @@ fn loss_of(status: &PodStatus, ended: Option<&ContainerStateTerminated>, leaving
     }
 }
 
+/// What a node says of a pod that it evicted, with the way out where that is one of our values. For people only: nothing is
+/// decided by it.
+fn evicted(said: Option<&str>) -> String {
+    let said = shortened(said.unwrap_or("evicted by its node"));
+    if said.contains("EmptyDir volume \"scratch\"") {
+        let said = said.trim_end_matches('.');
+        return format!("{said}: raise workers.scratch.sizeLimit, or give the run more shards (--shards)");
+    }
+    said
+}
+
 /// What an exit code of a worker means after which starting it again does not help.
 pub fn exit_meaning(code: i32) -> Option<&'static str> {
     Some(match code {
         64 => "its command line is wrong: check workers.extraEnv and the pod template",
-        69 => "it could not reach the coordinator: check network policies and DNS",
-        71 => "its node has no threads or signals for it",
         76 => "the coordinator refused it, as it is of another version: use one image for both",
         77 => "it has no permission for the lake: check the workers' service account",
         78 => "its configuration is wrong: TLS files, addresses, or the lake cannot be opened",

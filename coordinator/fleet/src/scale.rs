@@ -1,9 +1,11 @@
 //! How large a worker Job should be, when three want to say so: the run, the limits, and people.
 //!
 //! **The Job's spec is the wanted number.** The coordinator notes beside it what it asked for last; a spec that says
-//! something else was changed by a person, whose number then holds to the end of the run, neither more nor less, within 1
-//! and `--workers-max`: beyond these it is corrected, because 0 would end the Job, and more is what the platform team has
-//! ruled out. Who wants no workers for a while suspends the Job.
+//! something else was changed by a person, whose number then holds to the end of the run, neither more nor less, within
+//! `--workers-min` and `--workers-max`: beyond these it is corrected, because they are what the platform team has ruled, and
+//! 0 would end the Job. Who wants no workers for a while suspends the Job.
+
+use std::ops::RangeInclusive;
 
 use crate::job::JobView;
 
@@ -30,14 +32,16 @@ pub enum Why {
     },
 }
 
-/// What is to be changed about a Job, if the run would like `target` workers.
-pub fn change(job: &JobView, target: u32, workers_max: u32) -> Option<Change> {
-    let workers_max = workers_max.max(1);
+/// What is to be changed about a Job, if the run would like `target` workers and it may have `sizes`.
+pub fn change(job: &JobView, target: u32, sizes: RangeInclusive<u32>) -> Option<Change> {
+    let (min, max) = sizes.into_inner();
+    // never to 0: the Job would be complete
+    let within = |size: u32| size.min(max).max(min).max(1);
     if let Some(asked) = asked_by_person(job) {
-        let size = asked.clamp(1, workers_max);
+        let size = within(asked);
         return Some(Change { size, fixed: Some(size), why: Why::Person { asked } });
     }
-    let size = job.fixed.unwrap_or(target).clamp(1, workers_max);
+    let size = within(job.fixed.unwrap_or(target));
     if job.parallelism == size && job.completions == size {
         return None;
     }
@@ -77,32 +81,34 @@ mod tests {
 
     #[test]
     fn the_run_has_its_way_while_nobody_else_says_anything() {
-        assert_eq!(change(&job(3, 3, 3, None), 3, 8), None);
-        assert_eq!(change(&job(3, 3, 3, None), 5, 8), Some(Change { size: 5, fixed: None, why: Why::Work }));
-        assert_eq!(change(&job(3, 3, 3, None), 99, 8).map(|change| change.size), Some(8));
-        // never to 0: the Job would be complete
-        assert_eq!(change(&job(3, 3, 3, None), 0, 8).map(|change| change.size), Some(1));
+        assert_eq!(change(&job(3, 3, 3, None), 3, 1..=8), None);
+        assert_eq!(change(&job(3, 3, 3, None), 5, 1..=8), Some(Change { size: 5, fixed: None, why: Why::Work }));
+        assert_eq!(change(&job(3, 3, 3, None), 99, 1..=8).map(|change| change.size), Some(8));
+        assert_eq!(change(&job(3, 3, 3, None), 0, 2..=8).map(|change| change.size), Some(2));
+        assert_eq!(change(&job(3, 3, 3, None), 0, 0..=8).map(|change| change.size), Some(1));
     }
 
     #[test]
     fn a_persons_number_holds_within_the_limits() {
-        let by = |parallelism, completions| change(&job(parallelism, completions, 3, None), 5, 8).expect("a change");
+        let by =
+            |parallelism, completions| change(&job(parallelism, completions, 3, None), 5, 2..=8).expect("a change");
         assert_eq!(by(6, 6), Change { size: 6, fixed: Some(6), why: Why::Person { asked: 6 } });
         assert_eq!(by(2, 3), Change { size: 2, fixed: Some(2), why: Why::Person { asked: 2 } });
         assert_eq!(by(3, 7), Change { size: 7, fixed: Some(7), why: Why::Person { asked: 7 } });
         assert_eq!(by(50, 50), Change { size: 8, fixed: Some(8), why: Why::Person { asked: 50 } });
-        assert_eq!(by(0, 3), Change { size: 1, fixed: Some(1), why: Why::Person { asked: 0 } });
+        assert_eq!(by(1, 1), Change { size: 2, fixed: Some(2), why: Why::Person { asked: 1 } });
+        assert_eq!(by(0, 3), Change { size: 2, fixed: Some(2), why: Why::Person { asked: 0 } });
         // noted: the run's own wishes do not count any more, whichever coordinator looks
-        assert_eq!(change(&job(6, 6, 6, Some(6)), 1, 8), None);
+        assert_eq!(change(&job(6, 6, 6, Some(6)), 2, 2..=8), None);
         // until the person says something else
-        let again = change(&job(2, 2, 6, Some(6)), 1, 8).expect("a change");
+        let again = change(&job(2, 2, 6, Some(6)), 4, 2..=8).expect("a change");
         assert_eq!(again, Change { size: 2, fixed: Some(2), why: Why::Person { asked: 2 } });
     }
 
     #[test]
     fn a_job_without_a_note_is_nobodys_wish() {
         let unknown = JobView { applied: None, ..job(4, 4, 0, None) };
-        assert_eq!(change(&unknown, 4, 8), None);
-        assert_eq!(change(&unknown, 2, 8), Some(Change { size: 2, fixed: None, why: Why::Work }));
+        assert_eq!(change(&unknown, 4, 1..=8), None);
+        assert_eq!(change(&unknown, 2, 1..=8), Some(Change { size: 2, fixed: None, why: Why::Work }));
     }
 }

@@ -64,6 +64,15 @@ pub enum Happening {
         /// Why.
         stuck: Stuck,
     },
+    /// The worker Job has fewer pods than it wants, and gets no more.
+    NotCreated {
+        /// The Job.
+        job: String,
+        /// How many are missing.
+        missing: u32,
+        /// Of so many.
+        wanted: u32,
+    },
     /// Workers do not come for longer than the deadline, but others are there.
     StillPending {
         /// What is in the way.
@@ -89,13 +98,19 @@ pub enum Happening {
         /// Why.
         message: String,
     },
+    /// The commit stands, but the catalog does not show it.
+    PublishFailed {
+        /// Why.
+        message: String,
+    },
 }
 
 impl Happening {
     fn is_bad(&self) -> bool {
         match self {
             Self::Lost { loss, .. } => !matches!(loss.cause, LossCause::Disrupted | LossCause::Deleted),
-            Self::Stuck { .. } | Self::StillPending { .. } | Self::Failed { .. } => true,
+            Self::Stuck { .. } | Self::NotCreated { .. } | Self::StillPending { .. } => true,
+            Self::Failed { .. } | Self::PublishFailed { .. } => true,
             _ => false,
         }
     }
@@ -118,11 +133,13 @@ impl Happening {
             Self::Stuck { stuck: Stuck::Unschedulable { .. }, .. } => "WorkerUnschedulable",
             Self::Stuck { stuck: Stuck::Image { .. }, .. } => "WorkerImage",
             Self::Stuck { stuck: Stuck::Config { .. }, .. } => "WorkerConfig",
+            Self::NotCreated { .. } => "WorkersNotCreated",
             Self::StillPending { .. } => "WorkersPending",
             Self::Suspended { .. } => "WorkersSuspended",
             Self::Resumed { .. } => "WorkersResumed",
             Self::Committed { .. } => "Committed",
             Self::Failed { .. } => "RunFailed",
+            Self::PublishFailed { .. } => "PublishFailed",
         }
     }
 
@@ -134,8 +151,8 @@ impl Happening {
                 format!("found {job} of {size} workers, made before this coordinator started")
             }
             Self::Scaled { job, to, why: Why::Person { asked }, .. } if asked != to => format!(
-                "{job} was changed by hand to {asked} workers, and is held at {to} to the end of the run: the limits are 1 \
-                 and --workers-max"
+                "{job} was changed by hand to {asked} workers, and is held at {to} to the end of the run: the limits are \
+                 --workers-min and --workers-max"
             ),
             Self::Scaled { job, to, why: Why::Person { .. }, .. } => {
                 format!("{job} was changed by hand to {to} workers, and is held there to the end of the run")
@@ -145,10 +162,11 @@ impl Happening {
             }
             Self::Lost { pod, loss } => format!("worker {pod}: {}", loss.message),
             Self::Stuck { pod, stuck } => format!("worker {pod} does not start: {stuck}"),
+            Self::NotCreated { job, missing, wanted } => not_created(job, *missing, *wanted),
             Self::StillPending { cause } => format!("going on with the workers that are there: {cause}"),
             Self::Suspended { job } => format!("{job} is suspended: waiting until somebody, or the queue, resumes it"),
             Self::Resumed { job } => format!("{job} is resumed"),
-            Self::Committed { message } | Self::Failed { message } => message.clone(),
+            Self::Committed { message } | Self::Failed { message } | Self::PublishFailed { message } => message.clone(),
         };
         cut(text, NOTE_BYTES)
     }
@@ -174,6 +192,14 @@ impl Happening {
             tracing::info!(reason, "{note}");
         }
     }
+}
+
+/// That pods are not made, as far as can be said without reading the Events of others.
+pub(crate) fn not_created(job: &str, missing: u32, wanted: u32) -> String {
+    format!(
+        "{missing} of {wanted} workers are not created: a quota, a LimitRange or an admission may refuse them; kubectl \
+         describe job {job} says why"
+    )
 }
 
 /// A text of at most `bytes` bytes.

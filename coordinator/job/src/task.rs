@@ -278,6 +278,36 @@ pub enum FailureClass {
     Permanent,
 }
 
+impl FailureClass {
+    /// All classes.
+    pub const ALL: [Self; 9] = [
+        Self::Preempted,
+        Self::WorkerLost,
+        Self::OutOfMemory,
+        Self::Throttled,
+        Self::TransientIo,
+        Self::BadInput,
+        Self::Panic,
+        Self::Cancelled,
+        Self::Permanent,
+    ];
+
+    /// Its name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Preempted => "preempted",
+            Self::WorkerLost => "worker-lost",
+            Self::OutOfMemory => "out-of-memory",
+            Self::Throttled => "throttled",
+            Self::TransientIo => "transient-io",
+            Self::BadInput => "bad-input",
+            Self::Panic => "panic",
+            Self::Cancelled => "cancelled",
+            Self::Permanent => "permanent",
+        }
+    }
+}
+
 /// What every worker of a run is told when it registers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunContext {

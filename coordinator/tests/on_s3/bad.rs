@@ -72,7 +72,7 @@ fn what_a_worker_cannot_do_ends_the_run_and_is_resumed_when_it_can() {
         let coordinator = cluster.coordinator(&[]);
         let worker = Process::start(cluster.worker_command(&["--threads", "1"]));
         let output = coordinator.output();
-        assert_code(&output, 1);
+        assert_code(&output, 78);
         // which task, on which worker, of which object
         assert_says(&output, &[" failed on ", key, words]);
         assert_code(&worker.output(), 0);

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-/// How a worker ends. Numbers from 64 on are those of `sysexits.h`: starting the worker again does not help.
+/// How a worker ends. Numbers from 64 on are those of `sysexits.h`: starting the worker again does not help, and a fleet
+/// ends the run. What may be one node's fault, or pass, is 1: another worker, or the next try, may do better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Told that the run is over.
@@ -28,9 +29,8 @@ impl Exit {
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::RunOver => 0,
+            Self::NoCoordinator | Self::System => 1,
             Self::Usage => 64,
-            Self::NoCoordinator => 69,
-            Self::System => 71,
             Self::Refused => 76,
             Self::NoPermission => 77,
             Self::Config => 78,
@@ -42,5 +42,21 @@ impl Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         exit.code().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_lasts_has_a_code_that_ends_the_run() {
+        let lasts = |exit: Exit| (64..=78).contains(&exit.code());
+        for exit in [Exit::Usage, Exit::Refused, Exit::NoPermission, Exit::Config] {
+            assert!(lasts(exit), "{exit:?}");
+        }
+        for exit in [Exit::RunOver, Exit::Drained, Exit::NoCoordinator, Exit::System] {
+            assert!(!lasts(exit), "{exit:?}");
+        }
     }
 }

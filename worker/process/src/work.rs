@@ -112,7 +112,7 @@ pub(crate) async fn work(args: Args) -> Exit {
         if worker.last_seen.elapsed() + pause > deadline {
             tracing::error!(
                 url = worker.args.coordinator,
-                "no coordinator for {}",
+                "no coordinator for {}: check its address, DNS and network policies",
                 humantime::format_duration(deadline)
             );
             return Exit::NoCoordinator;

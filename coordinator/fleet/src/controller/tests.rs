@@ -152,8 +152,24 @@ fn a_persons_number_wins_and_is_noted() {
     assert_eq!((scales(&steps), said(&steps)), (vec![(5, Some(5))], vec!["ScaledByHand"]));
     assert!(matches!(&steps[0], Step::Scale { version, .. } if version == "8"));
     controller.see(Seen::Job(JobView { fixed: Some(5), ..job(5) }));
+    controller.see(Seen::Pods((0..5).map(ready).collect()));
     assert_eq!(controller.decide(100_000, &need(800, 5, 1)), []);
     assert_eq!(controller.decide(200_000, &need(1, 5, 0)), []);
+}
+
+#[test]
+fn a_persons_number_below_the_minimum_is_corrected_and_that_is_told() {
+    let mut controller = at_work(3);
+    controller.see(Seen::Job(JobView { parallelism: 1, completions: 1, ..job(3) }));
+    let steps = controller.decide(1, &need(800, 3, 1));
+    assert_eq!(scales(&steps), [(2, Some(2))]);
+    let Some(Step::Scale { say, .. }) = steps.first() else { panic!("{steps:?}") };
+    assert_eq!(say.reason(), "ScaledByHand");
+    assert!(say.note().contains("to 1 workers") && say.note().contains("held at 2"), "{}", say.note());
+    // of workers with more memory there may be one
+    let high_memory = JobView { pool: Pool::HighMemory, parallelism: 1, completions: 1, ..job(3) };
+    controller.see(Seen::Job(high_memory));
+    assert!(scales(&controller.decide(2, &need(800, 3, 1))).contains(&(1, Some(1))));
 }
 
 #[test]
@@ -199,6 +215,53 @@ fn while_others_work_pods_that_wait_are_only_a_warning() {
     // the last worker goes: from now on the deadline counts
     assert_eq!(failure(&controller.decide(65_000, &need(2, 0, 0))), None);
     assert!(failure(&controller.decide(125_000, &need(2, 0, 0))).is_some());
+}
+
+#[test]
+fn pods_that_are_never_made_are_told_once_and_are_the_cause_in_the_end() {
+    let mut controller = at_work(2);
+    controller.see(Seen::Pods(Vec::new()));
+    assert_eq!(controller.decide(1_000, &need(9, 0, 0)), []);
+    assert_eq!(controller.decide(15_000, &need(9, 0, 0)), []);
+    let steps = controller.decide(16_000, &need(9, 0, 0));
+    let Some(Step::Say(told)) = steps.first() else { panic!("{steps:?}") };
+    assert_eq!(told.reason(), "WorkersNotCreated");
+    let note = told.note();
+    assert!(note.contains("2 of 2 workers") && note.contains("kubectl describe job n-w says why"), "{note}");
+    assert_eq!(controller.decide(30_000, &need(9, 0, 0)), [], "once is enough");
+    let steps = controller.decide(61_000, &need(9, 0, 0));
+    let message = failure(&steps).expect("it fails");
+    assert!(message.contains("2 of 2 workers are not created") && message.contains("quota"), "{message}");
+}
+
+#[test]
+fn a_job_that_grows_has_time_to_make_its_pods_and_some_may_be_refused() {
+    let mut controller = at_work(2);
+    let held_at = |size| Seen::Job(JobView { fixed: Some(size), ..job(size) });
+    controller.see(held_at(6));
+    assert_eq!(said(&controller.decide(1_000, &need(8, 2, 2))), Vec::<&str>::new());
+    controller.see(held_at(8));
+    assert_eq!(said(&controller.decide(14_000, &need(8, 2, 2))), Vec::<&str>::new());
+    assert_eq!(said(&controller.decide(28_000, &need(8, 2, 2))), Vec::<&str>::new(), "the larger Job is young");
+    assert_eq!(said(&controller.decide(29_000, &need(8, 2, 2))), ["WorkersNotCreated"]);
+    // there are workers, so the run goes on; and it is worth saying again when it comes back
+    controller.see(Seen::Pods((0..8).map(ready).collect()));
+    assert_eq!(said(&controller.decide(31_000, &need(8, 8, 2))), Vec::<&str>::new());
+    controller.see(Seen::Pods((0..7).map(ready).collect()));
+    controller.decide(40_000, &need(8, 7, 2));
+    assert_eq!(said(&controller.decide(55_000, &need(8, 7, 2))), ["WorkersNotCreated"]);
+}
+
+#[test]
+fn pods_that_failed_or_are_held_back_are_not_refused() {
+    let mut controller = at_work(2);
+    controller.see(Seen::Pod(pod(1, PodState::Lost(loss(LossCause::Exited)))));
+    controller.decide(1_000, &need(2, 1, 1));
+    assert_eq!(controller.decide(30_000, &need(2, 1, 1)), [], "its replacement waits for the back-off");
+    controller.see(Seen::Pods(Vec::new()));
+    controller.see(Seen::Job(JobView { suspended: true, ..job(2) }));
+    assert_eq!(said(&controller.decide(40_000, &need(2, 0, 0))), ["WorkersSuspended"]);
+    assert_eq!(said(&controller.decide(90_000, &need(2, 0, 0))), Vec::<&str>::new());
 }
 
 #[test]

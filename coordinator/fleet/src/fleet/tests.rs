@@ -200,7 +200,9 @@ async fn certificates_are_made_once_and_kept() {
 #[tokio::test]
 async fn at_the_end_everything_is_taken_away() {
     let (cluster, record) = server(quiet);
-    soon(fleet(cluster).await.end(Ending::Committed("run 01RUN is commit 1".to_owned()))).await;
+    let fleet = fleet(cluster).await;
+    soon(fleet.end(&Ending::Committed("run 01RUN is commit 1".to_owned()))).await;
+    soon(fleet.finish()).await;
     for job in ["/jobs/nightly-1-w", "/jobs/nightly-1-wm"] {
         assert_eq!(sent(&record, &Method::DELETE, job)[0].body["propagationPolicy"], "Background");
     }
@@ -212,9 +214,21 @@ async fn at_the_end_everything_is_taken_away() {
 }
 
 #[tokio::test]
+async fn that_the_catalog_does_not_show_a_commit_is_told_after_the_commit() {
+    let (cluster, record) = server(quiet);
+    let fleet = fleet(cluster).await;
+    soon(fleet.end(&Ending::Committed("run 01RUN is commit 1".to_owned()))).await;
+    fleet.publish_failed("the commit stands, but the catalog does not show it".to_owned());
+    soon(fleet.finish()).await;
+    let events = sent(&record, &Method::POST, "/events");
+    let told: Vec<_> = events.iter().map(|sent| (&sent.body["reason"], &sent.body["type"])).collect();
+    assert_eq!(told, [(&json!("Committed"), &json!("Normal")), (&json!("PublishFailed"), &json!("Warning"))]);
+}
+
+#[tokio::test]
 async fn a_coordinator_that_goes_leaves_everything_to_the_next() {
     let (cluster, record) = server(quiet);
-    soon(fleet(cluster).await.end(Ending::Stopped)).await;
+    soon(fleet(cluster).await.end(&Ending::Stopped)).await;
     assert!(sent(&record, &Method::DELETE, "").is_empty() && sent(&record, &Method::PATCH, "").is_empty());
 }
 
@@ -228,7 +242,7 @@ async fn a_coordinator_whose_job_goes_has_no_next_one() {
         path if path.ends_with("/jobs/nightly-1") => ok(going.clone()),
         _ => quiet(sent),
     });
-    soon(Fleet { cluster, ..fleet }.end(Ending::Stopped)).await;
+    soon(Fleet { cluster, ..fleet }.end(&Ending::Stopped)).await;
     assert!(sent(&record, &Method::DELETE, "").is_empty());
     assert_eq!(sent(&later, &Method::DELETE, "").len(), 2);
     assert_eq!(sent(&later, &Method::PATCH, "/secrets/stedi-tls").len(), 1);
@@ -243,7 +257,7 @@ async fn one_that_was_replaced_leaves_its_workers_to_a_pod_of_the_same_job_only(
             path if path.ends_with("/pods") && sent.query.contains("job-name") => list(&pods),
             _ => quiet(sent),
         });
-        soon(fleet(cluster).await.end(Ending::Fenced)).await;
+        soon(fleet(cluster).await.end(&Ending::Fenced)).await;
         assert_eq!(sent(&record, &Method::DELETE, "").len(), deleted);
     }
 }

@@ -110,8 +110,19 @@ fn deletion_and_eviction_are_told_apart() {
     assert!(matches!(state(&deleted), PodState::Lost(Loss { cause: LossCause::Deleted, .. })));
     let message = "Usage of EmptyDir volume \"scratch\" exceeds the limit \"1Gi\".";
     let full = loss(&json!({"phase": "Failed", "reason": "Evicted", "message": message}));
-    assert_eq!(full.cause, LossCause::Evicted);
-    assert!(full.message.contains("scratch"), "{full:?}");
+    // it would grow over it again: that counts
+    assert_eq!((full.cause, full.cause.class()), (LossCause::Evicted, FailureClass::WorkerLost));
+    let said = "Usage of EmptyDir volume \"scratch\" exceeds the limit \"1Gi\": raise workers.scratch.sizeLimit";
+    assert!(full.message.starts_with(said), "{full:?}");
+    let other = "Usage of EmptyDir volume \"tmp\" exceeds the limit \"64Mi\".";
+    let other = loss(&json!({"phase": "Failed", "reason": "Evicted", "message": other}));
+    assert!(other.message.contains("tmp") && !other.message.contains("workers.scratch"), "{other:?}");
+    // short of memory or disk is the node's own fault
+    let target =
+        json!([{"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet", "message": "m"}]);
+    let pressed =
+        loss(&json!({"phase": "Failed", "reason": "Evicted", "message": "low on memory", "conditions": target}));
+    assert_eq!(pressed.cause.class(), FailureClass::Preempted);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use stedi_lake::{CuratedTable, LandingTable};
 use super::segments::Segments;
 use super::{CommitInput, Effort, ProgressRecord, TaskRecord};
 use crate::plan::RunPlan;
-use crate::task::{ObjectCounts, RejectCount, SegmentRef, Stage, TaskCost, TaskId, TaskOutput};
+use crate::task::{FailureClass, ObjectCounts, RejectCount, SegmentRef, Stage, TaskCost, TaskId, TaskOutput};
 use crate::user_set::UserSet;
 
 /// In place of an attempt: the task is not done.
@@ -122,6 +122,15 @@ impl Progress {
     #[expect(clippy::cast_possible_truncation, reason = "tasks are numbered with 32 bits")]
     pub fn tasks(&self, stage: Stage) -> u32 {
         self.winners[stage as usize].len() as u32
+    }
+
+    /// Attempts that have failed so far, by stage and class: also those that were lost with their worker.
+    pub fn failures(&self) -> impl Iterator<Item = (Stage, FailureClass, u64)> + '_ {
+        let of_stage = |(stage, effort): (&Stage, &'_ Effort)| {
+            let stage = *stage;
+            effort.failures.iter().map(move |(class, count)| (stage, *class, *count)).collect::<Vec<_>>()
+        };
+        self.efforts.iter().flat_map(of_stage)
     }
 
     /// What became of the records of each landing object so far, in the plan's order.
