@@ -2,6 +2,7 @@
 
 import re
 
+from cases import within
 from machine import expect, say, wait_for
 from release import CHART, RELEASE, SCAN, Release, Run
 
@@ -36,11 +37,9 @@ REFUSED = [
 ]
 
 
+@within(minutes=5)
 def run_by_hand(cluster, lake):
-    """Install; a run by hand with 3 workers gives the tables of one process; upgrade in mid-run; uninstall leaves nothing.
-
-    Within 4 minutes, most of them the run, whose requests are slowed down until the upgrade is done.
-    """
+    """Install; a run by hand with 3 workers gives the tables of one process; upgrade in mid-run; uninstall leaves nothing."""
     with Release(cluster, lake, "by-hand") as release:
         policies = cluster.kube.items(f"/apis/networking.k8s.io/v1/namespaces/{release.namespace}/networkpolicies")
         say(f"  {len(policies)} NetworkPolicies are accepted; the bridge of this cluster enforces none")
@@ -63,8 +62,9 @@ def run_by_hand(cluster, lake):
         say(f"  after helm uninstall: {', '.join(left)}")
 
 
+@within(minutes=4)
 def backfill(cluster, lake):
-    """The command of docs/kubernetes.md: other landing, more workers and another lake, once, beside a release. 2 minutes."""
+    """The command of docs/kubernetes.md: other landing, more workers and another lake, once, beside a release."""
     lake.make_landing("archive", customers=150, days=1, objects={"accelerometer": 1200})
     with Release(cluster, lake, "backfill") as release:
         folders = lake.landing("archive")
@@ -110,8 +110,9 @@ def only_of_the_namespace(cluster, release):
     return found
 
 
+@within(minutes=3)
 def rights(cluster, lake):
-    """The coordinator's account may do what the chart lists and nothing else, the workers' nothing at all. 1 minute."""
+    """The coordinator's account may do what the chart lists and nothing else, the workers' nothing at all."""
     with Release(cluster, lake, "rights") as release:
         for account, expected in [("coordinator", COORDINATOR_RULES), ("worker", set())]:
             user = f"system:serviceaccount:{release.namespace}:{RELEASE}-{account}"

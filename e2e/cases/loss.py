@@ -1,5 +1,6 @@
-"""Pods that go away in the middle of a run: it ends in the same tables, within 4 minutes each."""
+"""Pods that go away in the middle of a run: it ends in the same tables."""
 
+from cases import within
 from machine import expect, say, wait_for
 from release import JOIN, SCAN, Release
 
@@ -12,8 +13,9 @@ def in_join(lake):
     return lake.slow("get", "/shuffle/", 6000)
 
 
+@within(minutes=4)
 def worker_deleted(cluster, lake):
-    """A worker's pod is deleted in mid-scan: another takes its index and the run ends well. 4 minutes."""
+    """A worker's pod is deleted in mid-scan: another takes its index and the run ends well."""
     with Release(cluster, lake, "worker-deleted") as release:
         with in_scan(lake):
             run = release.run_now()
@@ -33,8 +35,9 @@ def replaced(run, gone):
     return names if len(names) == 3 and gone not in names else None
 
 
+@within(minutes=4)
 def worker_evicted(cluster, lake):
-    """A worker is evicted through the Eviction API in mid-scan: that is no fault of its task. 4 minutes."""
+    """A worker is evicted through the Eviction API in mid-scan: that is no fault of its task."""
     with Release(cluster, lake, "worker-evicted") as release:
         with in_scan(lake):
             run = release.run_now()
@@ -47,8 +50,9 @@ def worker_evicted(cluster, lake):
         run.expect_event("WorkerEvicted", workers[1])
 
 
+@within(minutes=4)
 def coordinator_deleted_in_scan(cluster, lake):
-    """The coordinator's pod is deleted in mid-scan: the next one adopts the workers and resumes the run. 4 minutes."""
+    """The coordinator's pod is deleted in mid-scan: the next one adopts the workers and resumes the run."""
     with Release(cluster, lake, "scan") as release:
         with in_scan(lake):
             run = release.run_now()
@@ -61,8 +65,9 @@ def coordinator_deleted_in_scan(cluster, lake):
         say(f"  the workers were {', '.join(workers)}")
 
 
+@within(minutes=4)
 def coordinator_deleted_in_join(cluster, lake):
-    """The coordinator's pod is deleted in mid-join: what is joined stays, and one commit is made. 4 minutes."""
+    """The coordinator's pod is deleted in mid-join: what is joined stays, and one commit is made."""
     with Release(cluster, lake, "join") as release:
         with in_join(lake):
             run = release.run_now()

@@ -2,6 +2,7 @@
 
 import re
 
+from cases import within
 from lake import SHARDS
 from machine import Failure, expect, say, wait_for
 from release import JOIN, SCAN, Release
@@ -27,8 +28,9 @@ def scanning(release):
     return run
 
 
+@within(minutes=5)
 def patched(cluster, lake):
-    """`kubectl patch` of the worker Job up to 5 and down to 1 in mid-run is honoured, and the run ends well. 5 minutes."""
+    """`kubectl patch` of the worker Job up to 5 and down to 1 in mid-run is honoured, and the run ends well."""
     with Release(cluster, lake, "patched", **FEW) as release:
         with lake.slow("get", "accelerometer/landing", 250):
             run = scanning(release)
@@ -44,8 +46,9 @@ def patched(cluster, lake):
         run.expect_committed()
 
 
+@within(minutes=4)
 def grown(cluster, lake):
-    """A fleet that begins with one worker grows by itself, as there is much to scan. 4 minutes."""
+    """A fleet that begins with one worker grows by itself, as there is much to scan."""
     with Release(cluster, lake, "grown", workers={"min": 1, "max": 5}) as release:
         with lake.slow("get", "accelerometer/landing", 250):
             run = release.run_now()
@@ -56,8 +59,9 @@ def grown(cluster, lake):
         run.expect_committed()
 
 
+@within(minutes=5)
 def shrunk(cluster, lake):
-    """A fleet of 5 has one task left, and shrinks by itself to whoever executes that. 5 minutes."""
+    """A fleet of 5 has one task left, and shrinks by itself to whoever executes that."""
     with Release(cluster, lake, "shrunk", workers={"min": 1, "max": 5}) as release:
         with lake.slow("get", "accelerometer/landing", 250):
             run = release.run_now()
@@ -84,8 +88,9 @@ def expect_shrinks(run):
         return run.expect_event("ScaledDown", seconds=60)
 
 
+@within(minutes=5)
 def suspended(cluster, lake):
-    """The worker Job is suspended in mid-run and resumed: no error, and the run ends well. 5 minutes."""
+    """The worker Job is suspended in mid-run and resumed: no error, and the run ends well."""
     with Release(cluster, lake, "suspended") as release:
         with lake.slow("get", "accelerometer/landing", 200):
             run = release.run_now()
@@ -101,8 +106,9 @@ def suspended(cluster, lake):
         run.expect_committed()
 
 
+@within(minutes=5)
 def cordoned(cluster, lake):
-    """With the node cordoned, a scale-up stays Pending and is told of; the workers that are there finish. 5 minutes."""
+    """With the node cordoned, a scale-up stays Pending and is told of; the workers that are there finish."""
     with Release(cluster, lake, "cordoned", **FEW) as release:
         with lake.slow("get", "accelerometer/landing", 250):
             run = scanning(release)
