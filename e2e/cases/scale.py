@@ -30,20 +30,25 @@ def scanning(release):
 
 @within(minutes=5)
 def patched(cluster, lake):
-    """`kubectl patch` of the worker Job up to 5 and down to 1 in mid-run is honoured, and the run ends well."""
+    """`kubectl patch` of the worker Job up to 5 and down to 2 in mid-run is honoured, and the run ends well."""
     with Release(cluster, lake, "patched", **FEW) as release:
         with lake.slow("get", "accelerometer/landing", 250):
             run = scanning(release)
             patch_size(run, 5)
             say(f"  patched to 5: {', '.join(run.workers(5))}")
-            run.expect_event("ScaledByHand", "5")
-            patch_size(run, 1)
-            [left] = run.workers(1)
-            say(f"  patched to 1: {left}")
-            index = run.kube.get(f"{release.core}/pods/{left}")["metadata"]["labels"]
-            expect(index["batch.kubernetes.io/job-completion-index"] == "0", "the lowest index stays", index)
-            run.expect_event("ScaledByHand", "1 worker")
+            run.expect_event("ScaledByHand", "to 5 workers")
+            patch_size(run, 2)
+            expect_lowest(run, run.workers(2))
+            run.expect_event("ScaledByHand", "to 2 workers")
         run.expect_committed()
+
+
+def expect_lowest(run, workers):
+    """Those that are left have the lowest indexes."""
+    pods = [pod for pod in run.pods(run.workers_job) if pod["metadata"]["name"] in workers]
+    indexes = sorted(int(pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"]) for pod in pods)
+    expect(indexes == list(range(len(workers))), "the lowest indexes stay", indexes)
+    say(f"  left: {', '.join(workers)}")
 
 
 @within(minutes=4)
