@@ -24,19 +24,20 @@ def wrong_image(cluster, lake):
 def small_workers(lake):
     """Values for workers whose memory limit is too small for any task of the landing `large`, which is made."""
     lake.make_landing("large", customers=10000, days=3, objects={})
-    limit = "22Mi"
+    limit = "14Mi"
     resources = {"requests": {"cpu": "50m", "memory": limit}, "limits": {"memory": limit}}
     return {"memory": "256MiB", "highMemory": "512Mi", "resources": resources}
 
 
-@within(minutes=5)
+@within(minutes=10)
 def out_of_memory(cluster, lake):
     """Workers whose memory limit is too small for any task are killed: the tables are made on larger ones."""
     with Release(cluster, lake, "memory", workers=small_workers(lake), landing="large") as release:
         run = release.run_now()
         run.expect_event("WorkerOutOfMemory", seconds=60)
-        run.expect_event("WorkersCreated", "high-memory", seconds=60)
-        run.expect_committed(seconds=120)
+        run.expect_event("WorkersCreated", "high-memory", seconds=90)
+        # in each stage all workers are killed twice before its tasks go to larger ones, and their pods come back ever later
+        run.expect_committed(seconds=480)
 
 
 @within(minutes=5)
