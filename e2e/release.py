@@ -251,7 +251,6 @@ def base_values(lake, lake_name, landing):
         "image": {"repository": IMAGE[0], "tag": IMAGE[1]},
         # by hand only, whatever time it is
         "cronjob": {"suspend": True},
-        "job": {"backoffLimit": 3},
         "run": {
             "shards": lakes.SHARDS,
             "memory": "1GiB",

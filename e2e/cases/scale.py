@@ -30,16 +30,19 @@ def scanning(release):
 
 @within(minutes=5)
 def patched(cluster, lake):
-    """`kubectl patch` of the worker Job up to 5 and down to 2 in mid-run is honoured, and the run ends well."""
+    """`kubectl patch` of the worker Job to 5 and 3 in mid-run is honoured, to 1 of at least 2 is corrected; it ends well."""
     with Release(cluster, lake, "patched", **FEW) as release:
         with lake.slow("get", "accelerometer/landing", 250):
             run = scanning(release)
             patch_size(run, 5)
             say(f"  patched to 5: {', '.join(run.workers(5))}")
             run.expect_event("ScaledByHand", "to 5 workers")
-            patch_size(run, 2)
+            patch_size(run, 3)
+            expect_lowest(run, run.workers(3))
+            run.expect_event("ScaledByHand", "to 3 workers")
+            patch_size(run, 1)
+            run.expect_event("ScaledByHand", "to 1 worker", "held at 2")
             expect_lowest(run, run.workers(2))
-            run.expect_event("ScaledByHand", "to 2 workers")
         run.expect_committed()
 
 

@@ -14,7 +14,7 @@ def wrong_image(cluster, lake):
     """An image for workers that does not exist: the run fails, its Events name the image."""
     image = "stedi.local/not-there:1"
     workers = {"pendingDeadline": "20s", "podTemplate": {"spec": {"containers": [{"name": "worker", "image": image}]}}}
-    with Release(cluster, lake, "wrong-image", workers=workers, job={"backoffLimit": 0}) as release:
+    with Release(cluster, lake, "wrong-image", workers=workers) as release:
         run = release.run_now()
         run.expect_event("WorkerImage", image, seconds=60)
         run.expect_failed()
@@ -46,8 +46,7 @@ def too_large(cluster, lake):
 
     Tasks fit into any limit that the command line takes, so it is the test that takes the larger worker's memory away.
     """
-    workers, job = small_workers(lake), {"backoffLimit": 0}
-    with Release(cluster, lake, "large", workers=workers, job=job, landing="large") as release:
+    with Release(cluster, lake, "large", workers=small_workers(lake), landing="large") as release:
         # time to find the workers before they have what they are to work on
         with lake.slow("get", "accelerometer/landing", 6000):
             run = release.run_now()
