@@ -9,7 +9,7 @@ COPY . .
 # everything that can be switched on: people who query through this image are not to build one of their own
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,id=stedi-target-${TARGETARCH},sharing=locked \
-    cargo build --release --locked --features stedi/sql \
+    cargo build --release --locked --all-features \
         -p stedi -p stedi-coordinator -p stedi-worker-process && \
     mkdir /out && \
     cp target/release/stedi target/release/stedi-coordinator target/release/stedi-worker /out/

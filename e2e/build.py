@@ -101,18 +101,20 @@ def cluster_binaries():
     builds = [("etcd", "etcd", ""), ("dns", "dns", ""), ("cluster", "kubernetes", kubernetes_ldflags())]
     for module, name, ldflags in builds:
         if not (binaries / name).exists():
-            with timed(f"building {name} in e2e/{module}, once (Kubernetes takes 10 minutes on two idle cores)"):
+            with timed(f"building {name} in e2e/{module}, once; e2e/README.md says how long that takes"):
                 go(module, binaries / name, ldflags)
     return binaries
 
 
 def product_binaries():
-    """The three programs of the image and the S3 server of the tests, just as `cargo test --workspace` builds them."""
+    """The three programs of the image, with all features, as the Dockerfile builds them, but in the profile of the tests: then
+    all that they depend on is there already, and so is the S3 server of the tests."""
     env = {"CARGO_INCREMENTAL": "0", "CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_PROFILE_TEST_DEBUG": "0", **os.environ}
     env.setdefault("CARGO_TARGET_DIR", str(CACHE / "ci-target"))
     with timed("building stedi, its coordinator and its worker"):
         # of the whole workspace: a part of it would have other features of the same crates, and build them again
-        command = ["cargo", "build", "--locked", "--quiet", "--profile=test", "--workspace", "--example=serve"]
+        command = ["cargo", "build", "--locked", "--quiet", "--profile=test", "--workspace", "--all-features"]
+        command += ["--example=serve"]
         command += [f"--bin={name}" for name in ("stedi", "stedi-coordinator", "stedi-worker")]
         run(command, timeout=BUILD_SECONDS, cwd=WORKSPACE, env=env)
     metadata = run(["cargo", "metadata", "--no-deps", "--format-version=1"], timeout=60, cwd=WORKSPACE, env=env)

@@ -151,6 +151,16 @@ class Cluster:
         wait_for("the first pod runs", 60, lambda: self.kube.get(path)["status"]["phase"] == "Running")
         self.kube.delete(path, grace_seconds=0)
 
+    @contextlib.contextmanager
+    def stopped(self, name):
+        """One of the processes stands still for a while, as if its machine did."""
+        process = dict(self.processes)[name]
+        process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGCONT)
+
     def stop(self):
         """Deletes the namespaces that were made, then ends the processes. Whatever remains dies with the sandbox."""
         with contextlib.suppress(Failure), timed("deleting namespaces"):

@@ -13,7 +13,7 @@ from cases import install, loss, scale, trouble
 from cluster import Cluster
 from cluster_files import PAUSE_IMAGE
 from lake import SMALL_OBJECTS, Lake
-from machine import E2E, Failure, run, say, timed
+from machine import E2E, Failure, expect, run, say, timed
 from release import IMAGE
 
 # in this order: what everything else rests on comes first
@@ -68,15 +68,17 @@ def images(cluster, product):
 
 def holds(name, case, cluster, lake):
     """Runs one case; says how it went. The next one begins without what this one has left."""
-    say(f"case {name}: {case.__doc__.splitlines()[0]}")
+    say(f"case {name}, within {case.minutes} minutes: {case.__doc__.splitlines()[0]}")
     start = time.monotonic()
     try:
         case(cluster, lake)
+        took = time.monotonic() - start
+        expect(took <= case.minutes * 60, f"it took {took:.0f} s, and may take {case.minutes * 60} s")
     except Failure as failure:
         say(f"case {name}: FAILED after {time.monotonic() - start:.0f} s: {failure}")
         say("".join(traceback.format_tb(failure.__traceback__)[-3:]))
         return False
-    say(f"case {name}: held, {time.monotonic() - start:.0f} s")
+    say(f"case {name}: held, {took:.0f} s")
     return True
 
 

@@ -108,6 +108,10 @@ class Lake:
                 found[name] = etag
         return found
 
+    def commits(self, lake):
+        """The keys of all commits of a lake."""
+        return sorted(self.command("etags", f"{lake}/_stedi/log/"))
+
     def check(self, lake, landing):
         """The lake holds one commit of exactly the expected parts, and its guarantees hold. What was seen, in words."""
         rows, parts = self.expect_of(landing)
@@ -117,15 +121,15 @@ class Lake:
         found = self.parts(lake)
         differing = sorted(name for name in parts.keys() | found.keys() if parts.get(name) != found.get(name))
         expect(not differing, "every part is byte for byte that of a run in one process", differing[:5])
-        commits = self.command("etags", f"{lake}/_stedi/log/")
-        expect(len(commits) == 1, "one commit was made", sorted(commits))
+        commits = self.commits(lake)
+        expect(len(commits) == 1, "one commit was made", commits)
         self.stedi("verify", lake)
         return f"{len(found)} parts as in one process, {sum(rows.values())} rows, verify passes"
 
     def expect_nothing(self, lake):
         """Nothing was committed."""
-        commits = self.command("etags", f"{lake}/_stedi/log/")
-        expect(not commits, "nothing was committed", sorted(commits))
+        commits = self.commits(lake)
+        expect(not commits, "nothing was committed", commits)
 
 
 def landing_option(table, uri):

@@ -119,11 +119,11 @@ class Run:
 
     def running(self, job):
         """Pods that run and are not on their way out."""
-        return [
-            pod["metadata"]["name"]
-            for pod in self.pods(job)
-            if pod["status"].get("phase") == "Running" and "deletionTimestamp" not in pod["metadata"]
-        ]
+        return [pod["metadata"]["name"] for pod in self.pods(job) if is_running(pod)]
+
+    def ready(self, job):
+        """Those of them that are ready: a worker is when the coordinator knows it."""
+        return [pod["metadata"]["name"] for pod in self.pods(job) if is_running(pod) and is_ready(pod)]
 
     def coordinator(self, seconds=60):
         return wait_for(f"a coordinator of {self.job} runs", seconds, lambda: self.running(self.job))[0]
@@ -234,6 +234,14 @@ class Run:
         return event
 
 
+def is_running(pod):
+    return pod["status"].get("phase") == "Running" and "deletionTimestamp" not in pod["metadata"]
+
+
+def is_ready(pod):
+    return ("Ready", "True") in [(found["type"], found["status"]) for found in pod["status"].get("conditions", [])]
+
+
 def base_values(lake, lake_name, landing):
     """What the test says of every release. Little of everything: there is one small node."""
     folders = lake.landing(landing)
@@ -243,7 +251,6 @@ def base_values(lake, lake_name, landing):
         "image": {"repository": IMAGE[0], "tag": IMAGE[1]},
         # by hand only, whatever time it is
         "cronjob": {"suspend": True},
-        "job": {"backoffLimit": 3},
         "run": {
             "shards": lakes.SHARDS,
             "memory": "1GiB",

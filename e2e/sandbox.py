@@ -8,7 +8,6 @@ import contextlib
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -103,13 +102,19 @@ def enter(argv, work):
         try:
             return inside.wait()
         finally:
-            inside.stdin.close()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                inside.wait(timeout=TEARDOWN_SECONDS)
-            if inside.poll() is None:
-                say("teardown takes too long: killing what is left")
-                inside.send_signal(signal.SIGKILL)
-                inside.wait()
+            end(inside)
+
+
+def end(inside):
+    """Lets the inside take itself down; after a while, or when interrupted once more, the kernel does."""
+    try:
+        inside.stdin.close()
+        inside.wait(timeout=TEARDOWN_SECONDS)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        say("not waiting for the teardown any longer: killing what is left")
+    finally:
+        inside.kill()
+        inside.wait()
 
 
 def enter_command(work):

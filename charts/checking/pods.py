@@ -62,15 +62,20 @@ def worker(coordinator):
     return Pod("worker", template["metadata"], template["spec"])
 
 
-def merged(base, over):
-    """`over` over `base`, lists of things with names by their names, as the coordinator does it."""
-    if isinstance(base, dict) and isinstance(over, dict):
-        return base | {key: merged(base[key], value) if key in base else value for key, value in over.items()}
-    if isinstance(base, list) and isinstance(over, list) and all("name" in item for item in [*base, *over]):
-        by_name = {item["name"]: item for item in base}
+# by which field Kubernetes, and so the coordinator, tells the items of a list apart; other lists are replaced
+KEYS = dict.fromkeys(["containers", "env", "imagePullSecrets", "initContainers", "volumes"], "name")
+KEYS |= {"hostAliases": "ip", "ports": "containerPort", "topologySpreadConstraints": "topologyKey", "volumeMounts": "mountPath"}
+
+
+def merged(base, over, field=""):
+    """`over` over `base` as the coordinator does it for `workers.podTemplate`."""
+    if isinstance(base, dict) and isinstance(over, dict) and field != "nodeSelector":
+        return base | {name: merged(base[name], value, name) if name in base else value for name, value in over.items()}
+    if isinstance(base, list) and isinstance(over, list) and field in KEYS:
+        by_key = {item[KEYS[field]]: item for item in base}
         for item in over:
-            by_name[item["name"]] = merged(by_name.get(item["name"], {}), item)
-        return list(by_name.values())
+            by_key[item[KEYS[field]]] = merged(by_key.get(item[KEYS[field]], {}), item)
+        return list(by_key.values())
     return over
 
 

@@ -14,6 +14,11 @@ VERSIONS = ["1.33.0", "1.37.0"]
 CUSTOM = {"PodMonitor", "PrometheusRule", "Certificate"}
 VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
 SECCOMP = {"RuntimeDefault", "Localhost"}
+# what a probe or a hook can do
+ACTIONS = {"exec", "grpc", "httpGet", "tcpSocket"}
+# what is for the coordinator alone, or for the doctor, of all that a pod and its container say
+OF_ONE = {"args", "containers", "env", "livenessProbe", "name", "ports", "readinessProbe", "startupProbe", "subdomain"}
+OF_ONE |= {"terminationGracePeriodSeconds"}
 # everything that the coordinator may do, and nothing else
 RIGHTS = {
     ("batch", "jobs"): {"get", "list", "watch", "create", "patch", "delete"},
@@ -53,9 +58,13 @@ def restricted(_, pods):
                 yield f"{where}: volume {volume['name']} is a {', '.join(extra)}"
         if context.get("sysctls") or context.get("seLinuxOptions") or context.get("windowsOptions"):
             yield f"{where}: sysctls, SELinux or Windows options"
-        for container in [*spec.get("initContainers", []), *spec["containers"]]:
+        for container in containers(pod):
             for problem in of_container(container, context):
                 yield f"{where}: container {container['name']}: {problem}"
+
+
+def containers(pod):
+    return [*pod.spec.get("initContainers", []), *pod.spec["containers"]]
 
 
 def of_container(container, pod_context):
@@ -174,6 +183,56 @@ def failures(manifests, pods):
                 yield f"{manifest['kind']} {manifest['metadata']['name']}: podFailurePolicy names {named}"
 
 
+def alternatives(_, pods):
+    """Where there can be only one of several fields there is one, and each only once. No schema says this; an API server
+    does."""
+    for pod in pods:
+        things = [(f"volume {volume['name']}", set(volume) - {"name"}) for volume in pod.spec.get("volumes", [])]
+        for container in containers(pod):
+            env, probes = container.get("env", []), [name for name in container if name.endswith("Probe")]
+            things += [(f"{variable['name']} of {container['name']}", set(variable) & {"value", "valueFrom"}) for variable in env]
+            things += [(f"{name} of {container['name']}", set(container[name]) & ACTIONS) for name in probes]
+        for what, given in things:
+            if len(given) != 1:
+                yield f"pod of {pod.role}: {what} has {', '.join(sorted(given)) or 'nothing'}"
+
+
+def mounts(_, pods):
+    """Volumes that are mounted are there, at one path one; and our container can write to /tmp, as its root is read only."""
+    for pod in pods:
+        volumes = {volume["name"] for volume in pod.spec.get("volumes", [])}
+        for container in containers(pod):
+            where = f"pod of {pod.role}: container {container['name']}"
+            paths = [mount["mountPath"] for mount in container.get("volumeMounts", [])]
+            if missing := {mount["name"] for mount in container.get("volumeMounts", [])} - volumes:
+                yield f"{where}: mounts {', '.join(sorted(missing))}, which are no volumes"
+            if len(paths) != len(set(paths)):
+                yield f"{where}: one path is mounted twice: {', '.join(sorted(paths))}"
+            if container["name"] == pod.role and "/tmp" not in paths:
+                yield f"{where}: /tmp is not mounted, only {', '.join(paths)}"
+
+
+def doctor(_, pods):
+    """What the doctor can do, a coordinator can: its pod is the coordinator's but for what it starts and serves."""
+    found = {pod.role: pod for pod in pods}
+    if "doctor" not in found:
+        return
+    own, other = comparable(found["doctor"]), comparable(found["coordinator"])
+    for field in sorted((own.keys() | other.keys()) - {"variables"}):
+        if own.get(field) != other.get(field):
+            yield f"{field} of the doctor is {own.get(field)}, and of the coordinator {other.get(field)}"
+    for variable in own["variables"]:
+        if variable not in other["variables"]:
+            yield f"the doctor is told {variable}, and the coordinator is not"
+
+
+def comparable(pod):
+    """Specs of pod and container, less what differs between doctor and coordinator."""
+    [container] = [container for container in pod.spec["containers"] if container["name"] == pod.role]
+    fields = {**pod.spec, **container, "variables": container["env"]}
+    return {name: value for name, value in fields.items() if name not in OF_ONE}
+
+
 def place(manifests, _):
     """Everything is in the release's namespace."""
     for manifest in manifests:
@@ -181,4 +240,4 @@ def place(manifests, _):
             yield f"{manifest['kind']} {manifest['metadata']['name']} is in {manifest['metadata']['namespace']}"
 
 
-ALL = [schema, restricted, names, selectors, rights, certificates, address, failures, place]
+ALL = [schema, restricted, names, selectors, rights, certificates, address, failures, alternatives, mounts, doctor, place]

@@ -87,7 +87,7 @@ def expressions(manifests):
 
 def unknown_metrics(manifests):
     """Names and labels in alerts and panels that nobody counts, and what is no PromQL."""
-    known = counted() | OTHERS | agreed(all_rust())
+    known = counted() | OTHERS
     for where, expression in expressions(manifests):
         # Grafana's own variable, which stands for a time
         expression = expression.replace("$__rate_interval", "5m")
@@ -132,19 +132,5 @@ def unknown_variables(pods):
         for container in pod.spec["containers"]:
             for variable in container.get("env", []):
                 name = variable["name"]
-                if name.startswith("STEDI_") and f'"{name}"' not in text and name not in agreed(text):
+                if name.startswith("STEDI_") and f'"{name}"' not in text:
                     yield f"pod of {pod.role}: no program reads {name}"
-
-
-# Agreed on for programs that are being written: each group until its first name is in the sources.
-AGREED = [
-    ["STEDI_WORKER_TEMPLATE", "STEDI_FLEET", "STEDI_WORKERS_MIN", "STEDI_WORKERS_MAX", "STEDI_PENDING_DEADLINE"]
-    + ["STEDI_POD_NAMESPACE", "STEDI_POD_NAME", "STEDI_JOB_NAME", "STEDI_ADVERTISE", "STEDI_WORKER_TEMPLATE_MERGE"]
-    + ["STEDI_WORKER_JOB_LABELS", "STEDI_WORKER_JOB_ANNOTATIONS", "STEDI_HIGH_MEMORY", "STEDI_TLS_SECRET"],
-    ["STEDI_CATALOG", "STEDI_DATABASE"],
-    ["stedi_fleet", "stedi_fleet_wanted", "stedi_fleet_ready", "stedi_fleet_pods_lost_total"],
-]
-
-
-def agreed(text):
-    return {name for group in AGREED if f'"{group[0]}"' not in text for name in group}

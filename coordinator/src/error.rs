@@ -93,6 +93,8 @@ fn job_error_lasts(error: &JobError) -> bool {
         JobError::Fleet { .. } => true,
         // the plan and the sizes of workers are those of the try before
         JobError::OutOfMemory { .. } => true,
+        // landing has been read to its end for that
+        JobError::Landing { .. } => true,
         JobError::Task { class, .. } => *class == FailureClass::Permanent,
         _ => false,
     }
@@ -115,7 +117,10 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
 #[cfg(test)]
 mod tests {
     use stedi_fleet::FleetError;
+    use stedi_job::invariants::TooManyBad;
     use stedi_job::task::{Stage, TaskId};
+    use stedi_lake::LandingTable;
+    use stedi_lake::report::LandingCounts;
 
     use super::*;
 
@@ -132,7 +137,10 @@ mod tests {
     fn what_another_start_cannot_change_has_a_code_of_its_own() {
         let task = TaskId { stage: Stage::Join, index: 3 };
         assert_eq!(code(JobError::Fleet { message: "no worker has started: its image cannot be had".to_owned() }), 78);
-        assert_eq!(code(JobError::OutOfMemory { task, shard: Some(3), memory_bytes: 1 << 30 }), 78);
+        assert_eq!(
+            code(JobError::OutOfMemory { task, shard: Some(3), memory_bytes: 1 << 30, message: "killed".to_owned() }),
+            78
+        );
         assert_eq!(code(task_failed(FailureClass::Permanent)), 78);
         let refused = FleetError::Refused { verb: "create", resource: "jobs n-w".to_owned(), message: "no".to_owned() };
         assert_eq!(exit_code(&ServeError::from(refused).into()), 78);
@@ -162,7 +170,9 @@ mod tests {
     #[test]
     fn outcomes_that_scripts_know_keep_their_codes() {
         let (limit, message) = ("0.1%".to_owned(), || "m".to_owned());
-        assert_eq!(code(JobError::BadRecords { table: "customer_landing", rows: 9, quarantined: 9, limit }), 3);
+        let counts = LandingCounts { rows: 9, quarantined: 9, ..LandingCounts::default() };
+        let bad = TooManyBad { table: LandingTable::Customer, counts, limit, damaged: None };
+        assert_eq!(code(JobError::BadRecords(Box::new(bad))), 3);
         assert_eq!(code(JobError::Conflict { message: message() }), 4);
         assert_eq!(code(JobError::Fenced { by: 2 }), 4);
         assert_eq!(code(JobError::Invariant { message: message() }), 5);

@@ -2,6 +2,7 @@
 
 import re
 
+from cases import within
 from machine import expect, say, wait_for
 from release import CHART, RELEASE, SCAN, Release, Run
 
@@ -17,6 +18,9 @@ REVIEWS = {
     ("selfsubjectaccessreviews.authorization.k8s.io", "[]", "[create]"),
     ("selfsubjectrulesreviews.authorization.k8s.io", "[]", "[create]"),
 }
+# what the doctor must have found to be so, at least
+DOCTOR_CHECKS = {"lake", "objects", "conditional writes", "tables", "fleet", "rights", "rights on certificates", "certificates"}
+DOCTOR_CHECKS |= {"standard worker Job", "high-memory worker Job"}
 # asked one by one, as what a list leaves out is easily overlooked
 REFUSED = [
     ("create", "pods"),
@@ -36,11 +40,9 @@ REFUSED = [
 ]
 
 
+@within(minutes=5)
 def run_by_hand(cluster, lake):
-    """Install; a run by hand with 3 workers gives the tables of one process; upgrade in mid-run; uninstall leaves nothing.
-
-    Within 4 minutes, most of them the run, whose requests are slowed down until the upgrade is done.
-    """
+    """Install; a run by hand with 3 workers gives the tables of one process; upgrade in mid-run; uninstall leaves nothing."""
     with Release(cluster, lake, "by-hand") as release:
         policies = cluster.kube.items(f"/apis/networking.k8s.io/v1/namespaces/{release.namespace}/networkpolicies")
         say(f"  {len(policies)} NetworkPolicies are accepted; the bridge of this cluster enforces none")
@@ -51,9 +53,13 @@ def run_by_hand(cluster, lake):
             workers = run.workers(3)
             done, tasks = run.wait_until_in(SCAN)
             coordinator = run.coordinator()
+            expect_no_token(run, workers[0])
             say(f"  upgrade at {done} of {tasks} scan tasks, 3 workers")
             release.helm("upgrade", RELEASE, CHART, "--values", release.values, "--set", "workers.max=5,log.level=debug")
             expect(run.workers(3) == workers, "an upgrade leaves the workers alone", workers)
+            # whoever comes now mounts what is in the Secret now
+            release.kube.delete(f"{release.core}/pods/{workers[0]}")
+            say(f"  after it {replacement(run, workers)} has taken the place of {workers[0]}, and the coordinator knows it")
         expect(run.coordinator() == coordinator, "an upgrade leaves the coordinator alone")
         run.expect_committed()
         run.expect_event("WorkersCreated", "3")
@@ -63,8 +69,15 @@ def run_by_hand(cluster, lake):
         say(f"  after helm uninstall: {', '.join(left)}")
 
 
+def replacement(run, workers):
+    """The name of a worker that was not there before, once it is ready: then the coordinator has registered it."""
+    others = wait_for("another worker is ready", 90, lambda: set(run.ready(run.workers_job)) - set(workers))
+    return others.pop()
+
+
+@within(minutes=4)
 def backfill(cluster, lake):
-    """The command of docs/kubernetes.md: other landing, more workers and another lake, once, beside a release. 2 minutes."""
+    """The command of docs/kubernetes.md: other landing, more workers and another lake, once, beside a release."""
     lake.make_landing("archive", customers=150, days=1, objects={"accelerometer": 1200})
     with Release(cluster, lake, "backfill") as release:
         folders = lake.landing("archive")
@@ -94,11 +107,12 @@ def backfill(cluster, lake):
 
 
 def doctor(release):
-    """`helm test`: the last line that says how it went."""
+    """`helm test`: how many checks went well."""
     text = release.helm("test", RELEASE, "--logs", timeout=120)
     expect("Phase:          Succeeded" in text, "helm test succeeds", text)
-    checks = re.findall(r"^.*\b(?:ok|failed|skipped)\b.*$", text, re.M)
-    return f"{len(checks)} checks"
+    good = re.findall(r"^ok +(\S+(?: \S+)*)  ", text, re.M)
+    expect(DOCTOR_CHECKS <= set(good), "the doctor has made these checks", f"{sorted(DOCTOR_CHECKS)}, and said {text}")
+    return f"{len(good)} checks"
 
 
 def only_of_the_namespace(cluster, release):
@@ -110,8 +124,9 @@ def only_of_the_namespace(cluster, release):
     return found
 
 
+@within(minutes=3)
 def rights(cluster, lake):
-    """The coordinator's account may do what the chart lists and nothing else, the workers' nothing at all. 1 minute."""
+    """The coordinator's account may do what the chart lists and nothing else, the workers' nothing at all."""
     with Release(cluster, lake, "rights") as release:
         for account, expected in [("coordinator", COORDINATOR_RULES), ("worker", set())]:
             user = f"system:serviceaccount:{release.namespace}:{RELEASE}-{account}"
@@ -122,7 +137,6 @@ def rights(cluster, lake):
             say(f"  {account}: {sorted(rules - REVIEWS) or 'nothing'}, and {len(paths)} public paths to read")
             refused = [f"{verb} {what}" for verb, what in REFUSED if not may(release, user, verb, what)]
             expect(len(refused) == len(REFUSED), "everything else is refused", sorted(set(map(" ".join, REFUSED)) - set(refused)))
-        expect_no_token(release)
 
 
 def rules_of(text):
@@ -163,12 +177,12 @@ def attributes(namespace, verb, what):
     return found
 
 
-def expect_no_token(release):
-    """No pod of a worker is given a token, whatever its account could do."""
-    cronjob = release.kube.get(f"{release.batch}/cronjobs/{RELEASE}")
-    container = cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
-    [template] = [entry["value"] for entry in container["env"] if entry["name"] == "STEDI_WORKER_TEMPLATE"]
-    expect('"automountServiceAccountToken":false' in template.replace(" ", ""), "workers get no token", template)
+def expect_no_token(run, worker):
+    """A worker's pod is given no token, whatever its account could do."""
+    spec = run.kube.get(f"{run.release.core}/pods/{worker}")["spec"]
+    expect(spec["automountServiceAccountToken"] is False, "workers ask for no token", spec)
+    sources = [source for volume in spec["volumes"] for source in volume.get("projected", {}).get("sources", [])]
+    expect(not any("serviceAccountToken" in source for source in sources), f"{worker} has no token", sources)
 
 
 CASES = [run_by_hand, backfill, rights]

@@ -2,6 +2,7 @@
 
 import re
 
+from cases import within
 from lake import SHARDS
 from machine import Failure, expect, say, wait_for
 from release import JOIN, SCAN, Release
@@ -27,25 +28,35 @@ def scanning(release):
     return run
 
 
+@within(minutes=5)
 def patched(cluster, lake):
-    """`kubectl patch` of the worker Job up to 5 and down to 1 in mid-run is honoured, and the run ends well. 5 minutes."""
+    """`kubectl patch` of the worker Job to 5 and 3 in mid-run is honoured, to 1 of at least 2 is corrected; it ends well."""
     with Release(cluster, lake, "patched", **FEW) as release:
         with lake.slow("get", "accelerometer/landing", 250):
             run = scanning(release)
             patch_size(run, 5)
             say(f"  patched to 5: {', '.join(run.workers(5))}")
-            run.expect_event("ScaledByHand", "5")
+            run.expect_event("ScaledByHand", "to 5 workers")
+            patch_size(run, 3)
+            expect_lowest(run, run.workers(3))
+            run.expect_event("ScaledByHand", "to 3 workers")
             patch_size(run, 1)
-            [left] = run.workers(1)
-            say(f"  patched to 1: {left}")
-            index = run.kube.get(f"{release.core}/pods/{left}")["metadata"]["labels"]
-            expect(index["batch.kubernetes.io/job-completion-index"] == "0", "the lowest index stays", index)
-            run.expect_event("ScaledByHand", "1 worker")
+            run.expect_event("ScaledByHand", "to 1 worker", "held at 2")
+            expect_lowest(run, run.workers(2))
         run.expect_committed()
 
 
+def expect_lowest(run, workers):
+    """Those that are left have the lowest indexes."""
+    pods = [pod for pod in run.pods(run.workers_job) if pod["metadata"]["name"] in workers]
+    indexes = sorted(int(pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"]) for pod in pods)
+    expect(indexes == list(range(len(workers))), "the lowest indexes stay", indexes)
+    say(f"  left: {', '.join(workers)}")
+
+
+@within(minutes=4)
 def grown(cluster, lake):
-    """A fleet that begins with one worker grows by itself, as there is much to scan. 4 minutes."""
+    """A fleet that begins with one worker grows by itself, as there is much to scan."""
     with Release(cluster, lake, "grown", workers={"min": 1, "max": 5}) as release:
         with lake.slow("get", "accelerometer/landing", 250):
             run = release.run_now()
@@ -56,8 +67,9 @@ def grown(cluster, lake):
         run.expect_committed()
 
 
+@within(minutes=5)
 def shrunk(cluster, lake):
-    """A fleet of 5 has one task left, and shrinks by itself to whoever executes that. 5 minutes."""
+    """A fleet of 5 has one task left, and shrinks by itself to whoever executes that."""
     with Release(cluster, lake, "shrunk", workers={"min": 1, "max": 5}) as release:
         with lake.slow("get", "accelerometer/landing", 250):
             run = release.run_now()
@@ -84,8 +96,9 @@ def expect_shrinks(run):
         return run.expect_event("ScaledDown", seconds=60)
 
 
+@within(minutes=5)
 def suspended(cluster, lake):
-    """The worker Job is suspended in mid-run and resumed: no error, and the run ends well. 5 minutes."""
+    """The worker Job is suspended in mid-run and resumed: no error, and the run ends well."""
     with Release(cluster, lake, "suspended") as release:
         with lake.slow("get", "accelerometer/landing", 200):
             run = release.run_now()
@@ -101,8 +114,9 @@ def suspended(cluster, lake):
         run.expect_committed()
 
 
+@within(minutes=5)
 def cordoned(cluster, lake):
-    """With the node cordoned, a scale-up stays Pending and is told of; the workers that are there finish. 5 minutes."""
+    """With the node cordoned, a scale-up stays Pending and is told of; the workers that are there finish."""
     with Release(cluster, lake, "cordoned", **FEW) as release:
         with lake.slow("get", "accelerometer/landing", 250):
             run = scanning(release)

@@ -1,6 +1,7 @@
 """What cannot work ends in a failure that names the cause; what can work with more memory does."""
 
 import sandbox
+from cases import within
 from machine import expect, say, wait_for
 from release import Release
 
@@ -8,11 +9,12 @@ from release import Release
 USAGE = {"memory.current": "memory.max", "memory.usage_in_bytes": "memory.limit_in_bytes"}
 
 
+@within(minutes=3)
 def wrong_image(cluster, lake):
-    """An image for workers that does not exist: the run fails, its Events name the image. 3 minutes."""
+    """An image for workers that does not exist: the run fails, its Events name the image."""
     image = "stedi.local/not-there:1"
     workers = {"pendingDeadline": "20s", "podTemplate": {"spec": {"containers": [{"name": "worker", "image": image}]}}}
-    with Release(cluster, lake, "wrong-image", workers=workers, job={"backoffLimit": 0}) as release:
+    with Release(cluster, lake, "wrong-image", workers=workers) as release:
         run = release.run_now()
         run.expect_event("WorkerImage", image, seconds=60)
         run.expect_failed()
@@ -22,27 +24,29 @@ def wrong_image(cluster, lake):
 def small_workers(lake):
     """Values for workers whose memory limit is too small for any task of the landing `large`, which is made."""
     lake.make_landing("large", customers=10000, days=3, objects={})
-    limit = "22Mi"
+    limit = "14Mi"
     resources = {"requests": {"cpu": "50m", "memory": limit}, "limits": {"memory": limit}}
     return {"memory": "256MiB", "highMemory": "512Mi", "resources": resources}
 
 
+@within(minutes=10)
 def out_of_memory(cluster, lake):
-    """Workers whose memory limit is too small for any task are killed: the tables are made on larger ones. 3 minutes."""
+    """Workers whose memory limit is too small for any task are killed: the tables are made on larger ones."""
     with Release(cluster, lake, "memory", workers=small_workers(lake), landing="large") as release:
         run = release.run_now()
         run.expect_event("WorkerOutOfMemory", seconds=60)
-        run.expect_event("WorkersCreated", "high-memory", seconds=60)
-        run.expect_committed(seconds=120)
+        run.expect_event("WorkersCreated", "high-memory", seconds=90)
+        # in each stage all workers are killed twice before its tasks go to larger ones, and their pods come back ever later
+        run.expect_committed(seconds=480)
 
 
+@within(minutes=5)
 def too_large(cluster, lake):
-    """Not even a larger worker has enough memory: the run fails, and names the task and what to do. 3 minutes.
+    """Not even a larger worker has enough memory: the run fails, and names the task and what to do.
 
     Tasks fit into any limit that the command line takes, so it is the test that takes the larger worker's memory away.
     """
-    workers, job = small_workers(lake), {"backoffLimit": 0}
-    with Release(cluster, lake, "large", workers=workers, job=job, landing="large") as release:
+    with Release(cluster, lake, "large", workers=small_workers(lake), landing="large") as release:
         # time to find the workers before they have what they are to work on
         with lake.slow("get", "accelerometer/landing", 6000):
             run = release.run_now()
