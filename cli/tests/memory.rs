@@ -62,7 +62,7 @@ fn one_device_with_half_of_all_readings_fits_in_little_memory() {
 fn readings_that_cannot_be_told_apart_by_time_are_an_error_with_a_way_out() {
     let scene = Scene::empty();
     let record = r#""shareWithResearchAsOfDate":1655564444103"#;
-    scene.write("customer/landing/a.json", &format!(r#"{{"email":"a@example.com","serialNumber":"s",{record}}}"#));
+    scene.write("customer/landing/a.json", format!(r#"{{"email":"a@example.com","serialNumber":"s",{record}}}"#));
     let readings: String = (0..500_000)
         .map(|x| format!("{{\"user\":\"a@example.com\",\"timestamp\":7,\"x\":{x},\"y\":-1,\"z\":0.5}}\n"))
         .collect();
