@@ -27,7 +27,8 @@ impl Job {
                 self.workers.unreserve();
                 break;
             };
-            let Some(worker) = self.workers.reserve(index, need) else { break };
+            let worker = self.workers.reserve(index, need).or_else(|| self.in_place_of_usual());
+            let Some(worker) = worker else { break };
             self.tasks.take_heavy();
             entries += self.grant(worker, TaskId { stage, index }, false, actions)?;
             self.workers.unreserve();
@@ -38,11 +39,22 @@ impl Job {
             entries += self.grant(worker, TaskId { stage, index }, false, actions)?;
         }
         while entries < GRANT_ENTRIES_MAX {
+            let Some(worker) = self.in_place_of_usual() else { break };
+            let Some(index) = self.tasks.take() else { break };
+            entries += self.grant(worker, TaskId { stage, index }, false, actions)?;
+        }
+        while entries < GRANT_ENTRIES_MAX {
             let Some(worker) = self.workers.least_loaded(None) else { break };
             let Some(index) = self.tasks.take() else { break };
             entries += self.grant(worker, TaskId { stage, index }, false, actions)?;
         }
         Ok(())
+    }
+
+    /// A worker with more memory for a task that does not need it. They are kept for what needs them, unless all others are
+    /// being replaced, which takes longer each time.
+    fn in_place_of_usual(&self) -> Option<WorkerId> {
+        self.workers.idle_high_memory().filter(|_| self.workers.usual() == 0)
     }
 
     /// Grants one more attempt; how many splits or segments it has.
@@ -62,9 +74,9 @@ impl Job {
         let attempt = AttemptId { task, attempt: self.epoch.first_attempt() + self.tasks.start(task.index) };
         let now_ms = self.clock.now_ms();
         let capacity = self.workers.get(worker).map(|worker| worker.capacity).unwrap_or_default();
-        let memory = state.memory;
+        let memory = if capacity.high_memory { MemoryNeed::Largest } else { state.memory };
         self.held.insert(attempt, Held { worker, capacity, memory, granted_ms: now_ms, listed_ms: now_ms });
-        self.workers.start(worker, attempt, state.memory != MemoryNeed::Slot);
+        self.workers.start(worker, attempt, memory != MemoryNeed::Slot);
         self.note(task.stage, |effort| {
             effort.attempts += 1;
             effort.speculative += u64::from(speculative);
