@@ -19,7 +19,7 @@ pub mod task;
 
 pub use stedi_store::fault;
 
-/// Why a stage failed. The landing data is never the reason: records that cannot be read go to quarantine.
+/// Why a stage failed. Records that cannot be read are never the reason: they go to quarantine.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkError {
     /// A landing object could not be read.

@@ -43,9 +43,9 @@ pub enum ElsewhereError {
 
 /// Landing in a folder outside the lake.
 pub(crate) async fn in_folder(folder: PathBuf, table: LandingTable) -> Result<Vec<LandingObject>, ElsewhereError> {
-    let name = folder.display().to_string();
-    // one folder has one name here, so that the same objects by two names are not two
-    let folder = folder.canonicalize().map_err(|error| elsewhere(&name, table, error))?;
+    let given = folder.display().to_string();
+    // one folder has one name from here on, so that the same objects by two names are not two
+    let folder = folder.canonicalize().map_err(|error| elsewhere(&given, table, error))?;
     let name = folder.display().to_string();
     std::fs::read_dir(&folder).map_err(|error| elsewhere(&name, table, error))?;
     let store: Arc<dyn ObjectStore> = Arc::new(local_store(&folder, &name)?);
