@@ -122,7 +122,7 @@ impl Job<'_> {
         quarantine: &QuarantineStore<'_>,
     ) -> Result<(Curated, Vec<StageReport>, ShardReport), RunError> {
         let (config, threads) = (self.config, self.budget.threads);
-        let reader = LandingReader::new(runtime.handle().clone());
+        let reader = LandingReader::new(runtime.handle().clone()).within(&self.budget);
         let plan = |table| ScanPlan::of_objects(self.run.inputs.objects(table), &reader).map_err(WorkError::Read);
         let scan = |table, plan| Scan {
             table,

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use stedi_worker::progress::{Progress, Stage};
 
@@ -45,13 +46,15 @@ impl Show {
         let interrupt = Interrupt::listen()?;
         let progress = Progress::default();
         let (done, ticks) = channel();
-        Ok(std::thread::scope(|scope| {
+        std::thread::scope(|scope| {
             let watcher = Watcher::new(self, &progress, &interrupt);
-            scope.spawn(move || watcher.watch(&ticks));
+            std::thread::Builder::new()
+                .spawn_scoped(scope, move || watcher.watch(&ticks))
+                .context("failed to start a thread")?;
             let result = work(&progress);
             drop(done);
-            result
-        }))
+            Ok(result)
+        })
     }
 }
 

@@ -9,7 +9,9 @@ use serde::Serialize;
 /// Prints text; that nobody reads on (`stedi history | head`) is no error.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(error).context("failed to write to standard output"))
+        }
         _ => Ok(()),
     }
 }

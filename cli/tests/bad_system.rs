@@ -16,6 +16,9 @@ use scene::{Scene, assert_code, stderr};
 /// Anybody but the owner of the test's files; root ignores permission bits.
 const NOBODY: &str = "65534";
 
+/// Somebody who has no other process, as long as a single test uses it.
+const LONELY: &str = "65533";
+
 fn succeeds(program: &str, args: &[&str]) -> bool {
     Command::new(program).args(args).output().is_ok_and(|output| output.status.success())
 }
@@ -26,12 +29,17 @@ fn is_root() -> bool {
 
 /// `stedi run` as a user to whom permission bits apply; `None` if there is no such user to become.
 fn run_unprivileged(scene: &Scene) -> Option<Output> {
-    if !is_root() {
-        return Some(scene.run(&[]));
-    }
-    let become_nobody = ["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"];
-    if !succeeds("setpriv", &[&become_nobody[..], &["true"]].concat()) {
-        println!("skipped: running as root, and setpriv cannot become user {NOBODY}");
+    run_as(scene, NOBODY, &[])
+}
+
+/// `stedi run` as user `uid` if this is root, below the program and arguments `under`.
+fn run_as(scene: &Scene, uid: &str, under: &[&str]) -> Option<Output> {
+    let become_user = ["setpriv", "--reuid", uid, "--regid", uid, "--clear-groups"];
+    let mut wrapped: Vec<&str> = if is_root() { become_user.to_vec() } else { Vec::new() };
+    wrapped.extend(under);
+    let Some((program, args)) = wrapped.split_first() else { return Some(scene.run(&[])) };
+    if !succeeds(program, &[args, &["true"]].concat()) {
+        println!("skipped: {} does not work here", wrapped.join(" "));
         return None;
     }
     // the build folder may be closed to that user
@@ -42,9 +50,8 @@ fn run_unprivileged(scene: &Scene) -> Option<Output> {
     open(scene.folder(), 0o755);
     open(&binary, 0o755);
     let run = scene.command("run");
-    let output =
-        Command::new("setpriv").args(become_nobody).arg(&binary).args(run.get_args()).current_dir("/").output();
-    Some(output.expect("setpriv starts"))
+    let output = Command::new(program).args(args).arg(&binary).args(run.get_args()).current_dir("/").output();
+    Some(output.expect("it starts"))
 }
 
 fn open(path: &Path, mode: u32) {
@@ -52,8 +59,12 @@ fn open(path: &Path, mode: u32) {
 }
 
 fn give_to_nobody(path: &Path) {
+    give(path, NOBODY);
+}
+
+fn give(path: &Path, uid: &str) {
     if is_root() {
-        assert!(succeeds("chown", &["-R", NOBODY, &path.display().to_string()]), "chown {}", path.display());
+        assert!(succeeds("chown", &["-R", uid, &path.display().to_string()]), "chown {}", path.display());
     }
 }
 
@@ -159,4 +170,31 @@ fn a_disk_that_runs_full() {
         scene.assert_no_leftovers();
     }
     assert!(failed > 0 && succeeded > 0, "{failed} failed, {succeeded} succeeded: the room was not tight");
+}
+
+#[test]
+fn a_thread_that_the_system_refuses() {
+    let scene = Scene::with_news();
+    let tables = scene.published();
+    give(&scene.lake(), LONELY);
+    let Some(output) = run_as(&scene, LONELY, &["prlimit", "--nproc=4:4"]) else { return };
+    assert_code(&output, 1);
+    assert!(stderr(&output).contains("thread"), "the error says what is lacking: {}", stderr(&output));
+    assert!(scene.published() == tables, "the tables changed");
+    assert_code(&scene.run(&[]), 0);
+}
+
+#[test]
+fn standard_output_that_is_full() {
+    let scene = Scene::with_landing(6);
+    // the second run finds nothing to do
+    for args in [["--quiet", "--json"], ["--threads", "1"]] {
+        let full = fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+        let output = scene.command("run").args(args).stdout(full).output().expect("the binary starts");
+        assert_code(&output, 1);
+        let commit = scene.commit().expect("the run committed");
+        for text in [&commit.run_id.to_string(), "is committed", "standard output"] {
+            assert!(stderr(&output).contains(text), "{}", stderr(&output));
+        }
+    }
 }

@@ -5,7 +5,11 @@
 mod scene;
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
 
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use parquet::record::RowAccessor as _;
 use scene::{Scene, assert_code};
 use stedi_lake::CuratedTable;
 
@@ -89,4 +93,66 @@ fn customers_of_one_object_are_counted_while_it_is_read() {
     let error = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(error.contains("12 MiB of customers so far do not fit"), "{error}");
     assert_code(&scene.stedi("run", &["--memory", "512MiB"]), 0);
+}
+
+#[test]
+fn records_of_megabytes_that_cannot_be_read_fit_in_little_memory() {
+    const RECORDS: u64 = 5;
+    let scene = Scene::with_landing(6);
+    let whole = scene.fork();
+    assert_code(&whole.run(&[]), 0);
+    let record = |n: u64| {
+        let filling: String = (n..n + (15 << 20)).map(|i| char::from(b'a' + (i % 23) as u8)).collect();
+        format!(r#"{{"user":"{filling}","timestamp":"never""#)
+    };
+    let mut landing = String::new();
+    for n in 0..RECORDS {
+        landing.push_str(&record(n));
+        landing.push('\n');
+    }
+    scene.write("accelerometer/landing/2022/large.json", &landing);
+    drop(landing);
+
+    let run = scene.run_until("before_commit", &["--memory", "64MiB", "--max-bad-records", "100%"]);
+    let resident = run.resident_kib_max();
+    assert_code(&run.finish(), 0);
+    assert!(resident <= 64 << 10, "{resident} KiB resident");
+    let commit = scene.commit().expect("the run committed");
+    assert_eq!(commit.landing[&stedi_lake::LandingTable::Accelerometer].quarantined, RECORDS);
+    let rows =
+        |scene: &Scene| scene.commit().expect("a commit").tables.into_values().map(|t| t.rows).collect::<Vec<_>>();
+    assert_eq!(rows(&scene), rows(&whole), "the other records are read");
+    let mut raw: Vec<Vec<u8>> = Vec::new();
+    for path in scene.files().into_keys().filter(|path| path.contains("/quarantine/")) {
+        let file =
+            SerializedFileReader::new(File::open(scene.path(&path)).expect("it is there")).expect("it is Parquet");
+        let rows = file.get_row_iter(None).expect("it has rows");
+        raw.extend(rows.map(|row| row.expect("a row reads").get_bytes(5).expect("raw bytes").data().to_vec()));
+    }
+    raw.sort();
+    let wanted: Vec<Vec<u8>> = (0..RECORDS).map(|n| record(n).into_bytes()).collect();
+    assert!(raw == wanted, "the quarantine has all bytes of {} records", raw.len());
+}
+
+#[test]
+fn a_window_of_zstd_that_does_not_fit_is_an_error_with_a_way_out() {
+    let scene = Scene::with_landing(6);
+    let mut zstd = zstd::stream::Encoder::new(Vec::new(), 1).expect("an encoder");
+    zstd.window_log(27).and_then(|()| zstd.long_distance_matching(true)).expect("as zstd --long");
+    let reading = b"{\"user\":\"nobody@example.com\",\"timestamp\":1}\n";
+    (0..400_000).try_for_each(|_| zstd.write_all(reading)).expect("memory takes it");
+    scene.write("accelerometer/landing/2022/long.json.zst", zstd.finish().expect("memory takes it"));
+
+    let refused = scene.stedi("run", &["--memory", "64MiB"]);
+    assert_code(&refused, 1);
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let wanted = error.rsplit("--memory ").next().and_then(|way_out| way_out.split(',').next()).expect("the way out");
+    assert!(error.contains("2022/long.json.zst") && error.contains("--long") && wanted.ends_with("MiB"), "{error}");
+    assert!(scene.commit().is_none(), "nothing is committed");
+
+    let run = scene.run_until("before_commit", &["--memory", wanted]);
+    let resident = run.resident_kib_max();
+    assert_code(&run.finish(), 0);
+    let memory_mib: u64 = wanted.trim_end_matches("MiB").parse().expect("a number");
+    assert!(resident <= memory_mib << 10, "{resident} KiB resident");
 }

@@ -16,8 +16,10 @@ mod publish;
 mod serve;
 mod service;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Parser as _;
 
 use crate::args::{Args, Command};
@@ -51,8 +53,10 @@ fn run(args: &args::RunCommand) -> anyhow::Result<()> {
     // what still waits for a worker or the store has nothing to say any more
     runtime.shutdown_background();
     if args.json {
-        serde_json::to_writer(std::io::stdout().lock(), &summary)?;
-        std::io::Write::write_all(&mut std::io::stdout(), b"\n")?;
+        let line = serde_json::to_string(&summary)? + "\n";
+        std::io::stdout()
+            .write_all(line.as_bytes())
+            .with_context(|| format!("run {} is committed; failed to write to standard output", summary.run_id))?;
     }
     Ok(())
 }

@@ -19,6 +19,7 @@ use crate::parts::LakeParts;
 use crate::progress::Progress;
 use crate::scratch::{Scratch, ScratchError};
 use crate::shuffle::{Lane, Rows, ShuffleStore};
+use crate::threads;
 use gate::Gate;
 use slice::Key;
 use spaces::Spaces;
@@ -75,21 +76,7 @@ pub fn join(join: &Join<'_>, shuffle: &ShuffleStore<'_>, pool: &rayon::ThreadPoo
     };
     // drivers wait at the gate and pool threads never do: a pool thread that waits for a part of its own work may take
     // up another shard's
-    std::thread::scope(|scope| {
-        let drivers: Vec<_> = (0..join.memory.threads)
-            .map(|_| {
-                scope.spawn(|| {
-                    let outcome = drive();
-                    stop.fetch_or(outcome.is_err(), Ordering::Relaxed);
-                    outcome
-                })
-            })
-            .collect();
-        drivers
-            .into_iter()
-            .map(|d| d.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .fold(Ok(()), Result::and)
-    })
+    threads::share(join.memory.threads, &stop, drive).map(|_| ())
 }
 
 /// The encoders of one shard; slices of a shard follow each other in them.

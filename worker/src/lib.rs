@@ -16,6 +16,7 @@ pub mod scan;
 pub mod scratch;
 pub mod shuffle;
 pub mod task;
+mod threads;
 
 pub use stedi_store::fault;
 
@@ -37,6 +38,9 @@ pub enum WorkError {
     /// The trusted customers do not fit in memory.
     #[error(transparent)]
     Memory(#[from] memory::TooLittleMemory),
+    /// The system refused a thread.
+    #[error("failed to start a thread; give fewer --threads, or allow more of them")]
+    Thread(#[source] std::io::Error),
     /// The run was told to stop.
     #[error("cancelled")]
     Cancelled,

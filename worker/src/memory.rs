@@ -3,6 +3,7 @@
 use stedi_engine::packed::RUN_BYTES_MAX;
 use stedi_store::Lake;
 
+use crate::read::{WINDOW_LOG_MAX, WINDOW_LOG_USUAL, ZstdWindow};
 use crate::shuffle::PIECE_BYTES;
 
 /// What the process takes before it has read anything: code, allocator, runtime, the listing of a usual landing.
@@ -197,6 +198,20 @@ impl Budget {
             let available = more.available_bytes();
             customers <= available / 2 && (available - customers) / 100 * STAGE_PERCENT >= stage
         })
+    }
+
+    /// The largest window of a zstd object that every thread may have: larger ones than usual take memory that is there for
+    /// the join.
+    pub(crate) fn zstd_window(&self) -> ZstdWindow {
+        let log = self.zstd_window_log();
+        let wanted = || self.least(|more| more.zstd_window_log() == WINDOW_LOG_MAX) >> 20;
+        ZstdWindow { log, wanted_mib: (log < WINDOW_LOG_MAX).then(wanted) }
+    }
+
+    fn zstd_window_log(&self) -> u32 {
+        // beside as many customers as there may be
+        let bytes = self.available_bytes() / 2 / 100 * JOIN_PERCENT / self.threads as u64;
+        bytes.max(1).ilog2().clamp(WINDOW_LOG_USUAL, WINDOW_LOG_MAX)
     }
 
     /// The least `--memory` from this one on, in MiB, that `is_enough`, with the threads that it allows.
@@ -429,6 +444,15 @@ mod tests {
         assert_eq!(left(false) - beside.available_bytes(), 700_000);
         let error = Budget::new(64 * MIB, Some(1), false).with_objects(100_000).expect_err("too many").to_string();
         assert!(error.contains("100000 landing objects take 67 MiB") && error.contains("175MiB"), "{error}");
+    }
+
+    #[test]
+    fn windows_of_zstd_fit_where_the_join_will_be() {
+        let window = |mib: u64| Budget::new(mib * MIB, Some(2), false).zstd_window();
+        assert_eq!([64, 128, 512, 1024, 2048].map(|mib| window(mib).log), [23, 23, 25, 26, 27]);
+        let wanted = window(64).wanted_mib.expect("128 MiB want more");
+        assert_eq!((window(wanted).log, window(wanted - 1).log), (27, 26));
+        assert_eq!(window(wanted), ZstdWindow::default());
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Records that cannot be read, kept as Parquet with all that is needed to find and mend them.
 
+mod large;
+
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::builder::{BinaryBuilder, Int64Builder, StringBuilder};
@@ -11,19 +13,23 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use stedi_engine::decode::{Reject, RejectReason};
 use stedi_engine::scan::Quarantine;
 use stedi_job::task::TaskId;
 use stedi_lake::report::DAMAGED;
 use stedi_lake::{LandingTable, RunId, layout};
-use stedi_store::{Lake, PutNew};
+use stedi_store::{Lake, PartWriter, PutNew};
 use tokio::runtime::Handle;
 
 use crate::parts::Existing;
 
 /// A thread writes its rejects when it holds so many bytes of them.
 const FILE_BYTES: usize = 4 << 20;
+
+/// A record that is longer than this is never held: it gets a file of its own.
+const HELD_BYTES_MAX: usize = 1 << 20;
 
 /// Objects and reasons for which a summary says where their records are.
 const PLACES_MAX: usize = 256;
@@ -130,22 +136,20 @@ impl<'a> QuarantineStore<'a> {
         QuarantineSummary { files, reasons, places: rejects.places.iter().map(place).collect() }
     }
 
-    /// Writes file `n` of a group.
-    fn write(&self, batch: &RecordBatch, group: usize, n: u32) -> io::Result<()> {
+    /// Writes file `n` of a group; one file at a time, as each takes memory.
+    fn write(
+        &self,
+        group: usize,
+        n: u32,
+        encode: impl FnOnce(PartWriter) -> Result<PartWriter, ParquetError>,
+    ) -> io::Result<()> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         let name = match self.task {
             Some(task) => format!("{task}-{group:05}-{n:03}"),
             None => format!("{:05}", files.len()),
         };
         let path = layout::quarantine_path(self.run, &name);
-        let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
-        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-        let mut encoded = Vec::new();
-        let mut writer = ArrowWriter::try_new_with_options(&mut encoded, batch.schema(), options)?;
-        writer.write(batch)?;
-        writer.close()?;
-        let mut part = self.lake.part_writer(&path)?;
-        part.write_all(&encoded)?;
+        let part = encode(self.lake.part_writer(&path)?).map_err(of_parquet)?;
         let bytes = part.bytes();
         if part.finish()? == PutNew::Exists {
             self.existing.check(self.lake, &path, bytes)?;
@@ -153,6 +157,27 @@ impl<'a> QuarantineStore<'a> {
         files.push(path);
         Ok(())
     }
+}
+
+/// The store's error, if it is behind the library's.
+fn of_parquet(error: ParquetError) -> io::Error {
+    match error {
+        ParquetError::External(source) => match source.downcast::<io::Error>() {
+            Ok(error) => *error,
+            Err(source) => io::Error::other(source),
+        },
+        error => io::Error::other(error),
+    }
+}
+
+/// A record, and why it could not be read.
+struct Row<'a> {
+    table: LandingTable,
+    object: &'a str,
+    offset: u64,
+    bytes: u64,
+    reason: &'a str,
+    raw: &'a [u8],
 }
 
 /// One thread's way into the quarantine. Call [`Self::flush`] at the end.
@@ -203,23 +228,34 @@ impl<'a> QuarantineWriter<'a> {
     }
 
     fn push(&mut self, offset: u64, bytes: u64, reason: &str, raw: &[u8]) {
-        let rows = &mut self.rows;
-        rows.tables.append_value(self.table.name());
-        rows.objects.append_value(&self.object);
-        rows.offsets.append_value(offset.cast_signed());
-        rows.lengths.append_value(bytes.cast_signed());
-        rows.reasons.append_value(reason);
-        rows.raw.append_value(raw);
-        rows.bytes += raw.len() + self.object.len() + 64;
         let mut rejects = self.store.rejects.lock().unwrap_or_else(PoisonError::into_inner);
         rejects.put(self.table, &self.object, reason, offset);
         drop(rejects);
-        if self.rows.bytes >= FILE_BYTES {
-            // a sink cannot fail; flush tells it later
-            if let Err(error) = self.write() {
-                self.error.get_or_insert(error);
-            }
+        let written = if raw.len() > HELD_BYTES_MAX {
+            let n = self.take_n();
+            let row = Row { table: self.table, object: &self.object, offset, bytes, reason, raw };
+            self.store.write(self.group, n, |part| large::write(part, &row))
+        } else {
+            let rows = &mut self.rows;
+            rows.tables.append_value(self.table.name());
+            rows.objects.append_value(&self.object);
+            rows.offsets.append_value(offset.cast_signed());
+            rows.lengths.append_value(bytes.cast_signed());
+            rows.reasons.append_value(reason);
+            rows.raw.append_value(raw);
+            rows.bytes += raw.len() + self.object.len() + 64;
+            if rows.bytes >= FILE_BYTES { self.write() } else { Ok(()) }
+        };
+        // a sink cannot fail; flush tells it later
+        if let Err(error) = written {
+            self.error.get_or_insert(error);
         }
+    }
+
+    fn take_n(&mut self) -> u32 {
+        let n = self.next_n;
+        self.next_n += 1;
+        n
     }
 
     /// Writes what is held.
@@ -244,9 +280,16 @@ impl<'a> QuarantineWriter<'a> {
             Arc::new(rows.raw.finish()),
         ];
         let batch = RecordBatch::try_new(schema(), columns).map_err(io::Error::other)?;
-        let n = self.next_n;
-        self.next_n += 1;
-        self.store.write(&batch, self.group, n)
+        let n = self.take_n();
+        self.store.write(self.group, n, |part| {
+            let properties =
+                WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
+            let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+            let mut writer = ArrowWriter::try_new_with_options(part, batch.schema(), options)?;
+            writer.write(&batch)?;
+            drop(batch);
+            writer.into_inner()
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod source;
+mod window;
 
 use std::io::{self, BufReader, Read};
 use std::sync::Arc;
@@ -12,8 +13,11 @@ use stedi_store::{LandingObject, StoreError};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+use crate::memory::Budget;
 use ahead::CutShort;
 use source::Source;
+pub use window::WindowTooLarge;
+pub(crate) use window::{WINDOW_LOG_MAX, WINDOW_LOG_USUAL, ZstdWindow};
 
 /// Bytes from an object's start that tell its compression and layout.
 pub const SNIFF_BYTES: usize = 64 << 10;
@@ -35,6 +39,9 @@ pub enum ReadError {
         /// What the store said.
         source: StoreError,
     },
+    /// Decompressing takes more memory than there is for it.
+    #[error(transparent)]
+    Window(#[from] WindowTooLarge),
     /// Reading failed.
     #[error("failed to read landing object {key}")]
     Io {
@@ -60,7 +67,8 @@ pub enum Compression {
 pub fn compression(start: &[u8]) -> Compression {
     match start {
         [0x1f, 0x8b, ..] => Compression::Gzip,
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
+        // a frame, or a skippable one before it, as pzstd writes
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Compression::Zstd,
         _ => Compression::None,
     }
 }
@@ -69,6 +77,7 @@ pub fn compression(start: &[u8]) -> Compression {
 #[derive(Clone, Debug)]
 pub struct LandingReader {
     runtime: Handle,
+    window: ZstdWindow,
     bytes_read: Arc<AtomicU64>,
 }
 
@@ -96,7 +105,13 @@ impl LandingReader {
     /// A reader whose requests run on `runtime`, which other threads must drive. Its methods block: call them outside
     /// of async code.
     pub fn new(runtime: Handle) -> Self {
-        Self { runtime, bytes_read: Arc::default() }
+        Self { runtime, window: ZstdWindow::default(), bytes_read: Arc::default() }
+    }
+
+    /// The same for objects that are read by all threads of `budget` at once.
+    #[must_use]
+    pub fn within(self, budget: &Budget) -> Self {
+        Self { window: budget.zstd_window(), ..self }
     }
 
     /// Bytes, as stored, that were read through this reader.
@@ -142,9 +157,9 @@ impl LandingReader {
         let bytes: Box<dyn Read> = match compression {
             Compression::None => Box::new(whole),
             Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(buffered(whole))),
-            Compression::Zstd => Box::new(
-                zstd::stream::read::Decoder::with_buffer(buffered(whole)).map_err(|error| failed(object, error))?,
-            ),
+            Compression::Zstd => {
+                Box::new(self.window.decoder(&object.key, buffered(whole)).map_err(|error| failed(object, error))?)
+            }
         };
         Ok(Opened { compression, is_file, bytes })
     }
@@ -208,7 +223,11 @@ pub(crate) fn is_damage(compression: Compression, error: &io::Error) -> bool {
     compression != Compression::None
         && error.raw_os_error().is_none()
         && !inner.is_some_and(|e| {
-            e.is::<Shrunk>() || e.is::<CutShort>() || e.is::<ReadError>() || e.is::<object_store::Error>()
+            e.is::<Shrunk>()
+                || e.is::<CutShort>()
+                || e.is::<WindowTooLarge>()
+                || e.is::<ReadError>()
+                || e.is::<object_store::Error>()
         })
 }
 
@@ -220,6 +239,10 @@ pub(crate) fn failed(object: &LandingObject, source: io::Error) -> ReadError {
     }
     let source = match source.downcast::<ReadError>() {
         Ok(error) => return error,
+        Err(source) => source,
+    };
+    let source = match source.downcast::<WindowTooLarge>() {
+        Ok(error) => return error.into(),
         Err(source) => source,
     };
     ReadError::Io { key, source }

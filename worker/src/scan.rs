@@ -16,10 +16,10 @@ use stedi_store::LandingObject;
 
 use crate::WorkError;
 use crate::memory::{Budget, TooLittleMemory};
-use crate::panics;
 use crate::progress::Progress;
 use crate::quarantine::{QuarantineStore, QuarantineWriter};
 use crate::read::{LandingReader, Opening};
+use crate::threads;
 use split::SplitDecoder;
 pub use split::{ScanPlan, is_splittable};
 
@@ -206,29 +206,13 @@ impl<'a> Scan<'a> {
         body: impl Fn(&mut Work<'_, 'a>) -> Result<T, WorkError> + Sync,
     ) -> Result<(Vec<T>, Vec<ScanCounts>), WorkError> {
         let shared = Shared { next: AtomicUsize::new(0), stop: AtomicBool::new(false) };
-        let one = || {
+        let outcomes = threads::share(self.threads.min(self.plan.groups.len()), &shared.stop, || {
             let mut work = Work::new(self, &shared);
-            let outcome = body(&mut work);
-            shared.stop.fetch_or(outcome.is_err(), Ordering::Relaxed);
-            outcome.map(|value| (value, work.counts))
-        };
-        let quiet = panics::is_quiet();
-        let outcomes = std::thread::scope(|scope| {
-            // threads of their own, which leave nothing behind: what they have freed goes back to the system
-            let threads: Vec<_> = (0..self.threads.min(self.plan.groups.len()))
-                .map(|_| {
-                    scope.spawn(|| {
-                        panics::set_quiet(quiet);
-                        one()
-                    })
-                })
-                .collect();
-            threads.into_iter().map(|t| t.join().unwrap_or_else(|p| std::panic::resume_unwind(p))).collect::<Vec<_>>()
-        });
+            body(&mut work).map(|value| (value, work.counts))
+        })?;
         let mut values = Vec::new();
         let mut counts = vec![ScanCounts::default(); self.objects.len()];
-        for outcome in outcomes {
-            let (value, added) = outcome?;
+        for (value, added) in outcomes {
             values.push(value);
             for (object, added) in added {
                 let sum = &mut counts[object];

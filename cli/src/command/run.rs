@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::Context as _;
 use stedi::run::{RunConfig, RunError, RunOutcome, run as curate};
 use stedi_lake::report::{LandingCounts, LedgerEntry, RunStatus, RunSummary, TableSummary};
 use stedi_lake::{CuratedTable, LandingTable, layout};
@@ -28,11 +29,13 @@ pub(crate) fn run(args: &RunCommand) -> anyhow::Result<u8> {
         catalog.finish_interrupted(&lake);
     }
     let outcome = run_watched(&lake, &args.config(), Show::new(args.quiet))?;
-    if args.output.json {
-        text::print_json(&outcome.summary)?;
+    let told = if args.output.json {
+        text::print_json(&outcome.summary)
     } else if !args.quiet {
-        text::print(&closing(&outcome.summary))?;
-    }
+        text::print(&closing(&outcome.summary))
+    } else {
+        Ok(())
+    };
     if !args.quiet {
         eprint!("{}", quarantined(&lake, &outcome)?);
     }
@@ -40,6 +43,7 @@ pub(crate) fn run(args: &RunCommand) -> anyhow::Result<u8> {
         // also if there was nothing to do: the run that committed may have died before it published
         catalog.publish_committed(&lake)?;
     }
+    told.with_context(|| format!("run {} is committed, and `stedi report` shows it", outcome.summary.run_id))?;
     Ok(DONE)
 }
 

@@ -46,7 +46,7 @@ pub(crate) fn read_customers(
     let raw = io::BufReader::with_capacity(1 << 20, ObjectStream { objects, key, left: 0..bytes });
     if magic.starts_with(&[0x1f, 0x8b]) {
         read_records(MultiGzDecoder::new(raw), layout, each)
-    } else if magic.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+    } else if matches!(magic[..], [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18]) {
         read_records(zstd::stream::read::Decoder::with_buffer(raw)?, layout, each)
     } else {
         read_records(raw, layout, each)

@@ -78,8 +78,13 @@ impl LocalLake {
     pub(crate) fn sync_all(&self, below: &[String]) -> Result<(), StoreError> {
         let share = below.len().div_ceil(SYNCS_AT_ONCE).max(1);
         std::thread::scope(|scope| {
-            let threads: Vec<_> = below.chunks(share).map(|share| scope.spawn(|| self.sync_files(share))).collect();
-            threads.into_iter().try_for_each(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            let start = |share| std::thread::Builder::new().spawn_scoped(scope, move || self.sync_files(share));
+            let threads: Vec<_> = below.chunks(share).map(|share| (share, start(share))).collect();
+            threads.into_iter().try_for_each(|(share, thread)| match thread {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                // the system refuses more threads
+                Err(_) => self.sync_files(share),
+            })
         })?;
         let folders: BTreeSet<PathBuf> = below.iter().map(|below| parent(&self.file(below)).to_owned()).collect();
         for folder in folders {

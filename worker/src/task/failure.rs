@@ -60,6 +60,8 @@ impl From<WorkError> for TaskError {
             WorkError::Encode(EncodeError::Store { source, .. }) | WorkError::Quarantine(source) => of_writing(source),
             WorkError::Encode(EncodeError::Parquet { .. }) => FailureClass::Permanent,
             WorkError::Memory(_) => FailureClass::OutOfMemory,
+            // there may be room for it in a moment, or on another machine
+            WorkError::Thread(_) => FailureClass::TransientIo,
             WorkError::Cancelled => FailureClass::Cancelled,
         };
         Self::of(class, &error)
@@ -109,7 +111,8 @@ fn of_class(class: ErrorClass) -> FailureClass {
 
 fn of_read(error: &ReadError) -> FailureClass {
     match error {
-        ReadError::Changed { .. } => FailureClass::BadInput,
+        ReadError::Window(error) if error.is_for_want_of_memory() => FailureClass::OutOfMemory,
+        ReadError::Changed { .. } | ReadError::Window(_) => FailureClass::BadInput,
         ReadError::Store { source, .. } => of_class(source.class()),
         ReadError::Io { source, .. } => of_class(ErrorClass::of(source).unwrap_or(ErrorClass::TransientIo)),
     }

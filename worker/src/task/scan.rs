@@ -80,7 +80,7 @@ impl Executor {
         threads: usize,
         body: impl FnOnce(&Scan<'_>) -> Result<T, WorkError>,
     ) -> Result<(T, Vec<RejectCount>), TaskError> {
-        let reader = LandingReader::new(self.runtime.clone());
+        let reader = LandingReader::new(self.runtime.clone()).within(&attempt.budget);
         let quarantine =
             QuarantineStore::of_task(self.lake(attempt), self.context.run_id, attempt.id.task, &self.runtime);
         let scan = Scan {
