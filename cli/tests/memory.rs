@@ -95,6 +95,10 @@ fn customers_of_one_object_are_counted_while_it_is_read() {
     assert_code(&scene.stedi("run", &["--memory", "512MiB"]), 0);
 }
 
+fn rows(scene: &Scene) -> Vec<u64> {
+    scene.commit().expect("a commit").tables.into_values().map(|table| table.rows).collect()
+}
+
 #[test]
 fn records_of_megabytes_that_cannot_be_read_fit_in_little_memory() {
     const RECORDS: u64 = 5;
@@ -119,8 +123,6 @@ fn records_of_megabytes_that_cannot_be_read_fit_in_little_memory() {
     assert!(resident <= 64 << 10, "{resident} KiB resident");
     let commit = scene.commit().expect("the run committed");
     assert_eq!(commit.landing[&stedi_lake::LandingTable::Accelerometer].quarantined, RECORDS);
-    let rows =
-        |scene: &Scene| scene.commit().expect("a commit").tables.into_values().map(|t| t.rows).collect::<Vec<_>>();
     assert_eq!(rows(&scene), rows(&whole), "the other records are read");
     let mut raw: Vec<Vec<u8>> = Vec::new();
     for path in scene.files().into_keys().filter(|path| path.contains("/quarantine/")) {
@@ -155,4 +157,28 @@ fn a_window_of_zstd_that_does_not_fit_is_an_error_with_a_way_out() {
     assert_code(&run.finish(), 0);
     let memory_mib: u64 = wanted.trim_end_matches("MiB").parse().expect("a number");
     assert!(resident <= memory_mib << 10, "{resident} KiB resident");
+}
+
+#[test]
+fn names_of_megabytes_fit_in_little_memory() {
+    let scene = Scene::with_landing(6);
+    let whole = scene.fork();
+    assert_code(&whole.run(&[]), 0);
+    let of = |n: u8| char::from(b'a' + n).to_string().repeat(15 << 20);
+    let readings: String = (0..5).map(|n| format!("{{\"user\":\"{}\",\"timestamp\":1}}\n", of(n))).collect();
+    scene.write("accelerometer/landing/2022/large.json", &readings);
+    drop(readings);
+    let run = scene.run_until("before_commit", &["--memory", "64MiB"]);
+    let resident = run.resident_kib_max();
+    assert_code(&run.finish(), 0);
+    assert!(resident <= 64 << 10, "{resident} KiB resident");
+    assert_eq!(rows(&scene), rows(&whole), "they are nobody's");
+
+    // of customers, names are held
+    let customers: String = (0..3).map(|n| format!("{{\"email\":\"{}\",\"serialNumber\":\"s\"}}\n", of(n))).collect();
+    scene.write("customer/landing/large.json", &customers);
+    let refused = scene.run(&["--memory", "64MiB"]);
+    assert_code(&refused, 1);
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(error.contains("16 MiB of customers so far do not fit"), "{error}");
 }

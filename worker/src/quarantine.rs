@@ -40,7 +40,7 @@ const PLACES_MAX: usize = 256;
 /// the same order, so that its attempts write the same files and none of them counts twice.
 ///
 /// Columns: landing table and object key, byte offset and length in the (decompressed) object, reason, raw bytes. Of a
-/// record longer than 16 MiB, `raw` is the beginning.
+/// record longer than 16 MiB, `raw` is the beginning. Most files are compressed; one of a single large record is not.
 #[derive(Debug)]
 pub struct QuarantineStore<'a> {
     lake: &'a Lake,
@@ -141,7 +141,7 @@ impl<'a> QuarantineStore<'a> {
         &self,
         group: usize,
         n: u32,
-        encode: impl FnOnce(PartWriter) -> Result<PartWriter, ParquetError>,
+        encode: impl FnOnce(&mut PartWriter) -> Result<(), ParquetError>,
     ) -> io::Result<()> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         let name = match self.task {
@@ -149,7 +149,8 @@ impl<'a> QuarantineStore<'a> {
             None => format!("{:05}", files.len()),
         };
         let path = layout::quarantine_path(self.run, &name);
-        let part = encode(self.lake.part_writer(&path)?).map_err(of_parquet)?;
+        let mut part = self.lake.part_writer(&path)?;
+        encode(&mut part).map_err(of_parquet)?;
         let bytes = part.bytes();
         if part.finish()? == PutNew::Exists {
             self.existing.check(self.lake, &path, bytes)?;
@@ -288,7 +289,7 @@ impl<'a> QuarantineWriter<'a> {
             let mut writer = ArrowWriter::try_new_with_options(part, batch.schema(), options)?;
             writer.write(&batch)?;
             drop(batch);
-            writer.into_inner()
+            writer.close().map(|_| ())
         })
     }
 }

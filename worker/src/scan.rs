@@ -69,7 +69,8 @@ pub fn customers(
             counts: ScanCounts::default(),
             quarantine: &mut quarantine,
         };
-        let mut sink = BoundedCustomers { scan, budget, all_bytes: &all_bytes, bytes: 0, unchecked: 0, failed: None };
+        let mut sink =
+            BoundedCustomers { scan, budget, all_bytes: &all_bytes, bytes: 0, unchecked_bytes: 0, failed: None };
         while let Some(split) = work.next()? {
             sink.scan.object = u32::try_from(split.object).unwrap_or(u32::MAX);
             sink.scan.quarantine.enter(work.group, work.key(split)).map_err(WorkError::Quarantine)?;
@@ -97,12 +98,13 @@ struct BoundedCustomers<'a, Q> {
     all_bytes: &'a AtomicUsize,
     /// What is in there of these.
     bytes: usize,
-    unchecked: usize,
+    /// What came since.
+    unchecked_bytes: usize,
     failed: Option<TooLittleMemory>,
 }
 
-/// Customers between two looks at what they take.
-const UNCHECKED_MAX: usize = 1_000;
+/// Bytes of customers between two looks at what they take.
+const UNCHECKED_BYTES_MAX: usize = 256 << 10;
 
 impl<Q> BoundedCustomers<'_, Q> {
     fn check(&mut self) {
@@ -110,7 +112,7 @@ impl<Q> BoundedCustomers<'_, Q> {
         // newer records of a customer may take less than older ones
         let change = bytes.wrapping_sub(self.bytes);
         let all = self.all_bytes.fetch_add(change, Ordering::Relaxed).wrapping_add(change);
-        (self.bytes, self.unchecked) = (bytes, 0);
+        (self.bytes, self.unchecked_bytes) = (bytes, 0);
         self.failed = self.failed.take().or(self.budget.check_so_far(all).err());
     }
 }
@@ -120,9 +122,17 @@ impl<Q: Quarantine> RecordSink for BoundedCustomers<'_, Q> {
         if self.failed.is_some() {
             return;
         }
-        self.scan.customer(record);
-        self.unchecked += 1;
-        if self.unchecked == UNCHECKED_MAX {
+        let bytes = record.memory_bytes();
+        if bytes >= UNCHECKED_BYTES_MAX {
+            // not before it is known to fit
+            let all = self.all_bytes.load(Ordering::Relaxed).wrapping_add(bytes);
+            self.failed = self.budget.check_so_far(all).err();
+        }
+        if self.failed.is_none() {
+            self.scan.customer(record);
+        }
+        self.unchecked_bytes += bytes;
+        if self.unchecked_bytes >= UNCHECKED_BYTES_MAX {
             self.check();
         }
     }

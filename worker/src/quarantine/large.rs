@@ -21,7 +21,7 @@ use super::Row;
 ///
 /// # Errors
 /// What `sink` or the Parquet library returns.
-pub(super) fn write<W: Write + Send>(sink: W, row: &Row<'_>) -> Result<W, ParquetError> {
+pub(super) fn write(sink: impl Write + Send, row: &Row<'_>) -> Result<(), ParquetError> {
     let schema = ArrowSchemaConverter::new().convert(&super::schema())?;
     let raw_column = schema.column(schema.num_columns() - 1);
     // the library wants an offset index of all columns or of none
@@ -39,7 +39,7 @@ pub(super) fn write<W: Write + Send>(sink: W, row: &Row<'_>) -> Result<W, Parque
     let page = OnePage::new(row.raw)?;
     columns.append_column(&page, page.close(raw_column)?)?;
     columns.close()?;
-    writer.into_inner()
+    writer.close().map(|_| ())
 }
 
 fn value<T: DataType, W: Write + Send>(
@@ -99,11 +99,14 @@ impl<'a> OnePage<'a> {
 
 fn push_zigzag(value: u32, bytes: &mut Vec<u8>) {
     let mut left = u64::from(value) << 1;
-    while left >= 0x80 {
-        bytes.push((left & 0x7f) as u8 | 0x80);
+    loop {
+        let [low, ..] = left.to_le_bytes();
         left >>= 7;
+        if left == 0 {
+            return bytes.push(low);
+        }
+        bytes.push(low | 0x80);
     }
-    bytes.push(left as u8);
 }
 
 impl Length for OnePage<'_> {

@@ -18,6 +18,7 @@ const NAME_BYTES_BITS: u32 = 24;
 pub(crate) struct Names {
     text: String,
     ends: Vec<usize>,
+    longest: usize,
     /// Open addressing with linear probing; the number of slots is a power of two, and some are free.
     slots: Vec<Slot>,
 }
@@ -49,7 +50,9 @@ impl Names {
         names.dedup();
         assert!(names.len() < FREE as usize, "2^32 - 1 names or more");
         let slots = (names.len() * 4 / 3 + 1).next_power_of_two();
+        let longest = names.iter().map(|name| name.len()).max().unwrap_or(0);
         let mut this = Self {
+            longest,
             text: String::with_capacity(names.iter().map(|n| n.len()).sum()),
             ends: Vec::with_capacity(names.len()),
             slots: vec![Slot { place: 0, tag: 0, rank: FREE }; slots],
@@ -71,6 +74,12 @@ impl Names {
 
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
+    }
+
+    /// Bytes of the longest name.
+    #[inline]
+    pub(crate) fn longest(&self) -> usize {
+        self.longest
     }
 
     #[inline]

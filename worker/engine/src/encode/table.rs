@@ -41,11 +41,16 @@ struct OpenPart<W: Write + Send> {
 struct Counted<W> {
     inner: W,
     bytes: u64,
+    /// What comes last, once it is asked for: where that cannot be written, the library would not tell the cause.
+    footer: Option<Vec<u8>>,
 }
 
 impl<W: Write> Write for Counted<W> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let written = self.inner.write(bytes)?;
+        let written = match &mut self.footer {
+            Some(footer) => footer.write(bytes)?,
+            None => self.inner.write(bytes)?,
+        };
         self.bytes += written as u64;
         Ok(written)
     }
@@ -109,10 +114,15 @@ impl<'s, S: PartStore> TableEncoder<'s, S> {
     /// # Errors
     /// What the store or the Parquet library returns.
     pub fn end_part(&mut self) -> Result<(), EncodeError> {
-        let Some(part) = self.open.take() else { return Ok(()) };
+        let Some(mut part) = self.open.take() else { return Ok(()) };
         let table = self.table;
-        let Counted { inner, bytes } = part.writer.into_inner().map_err(|error| EncodeError::new(table, error))?;
-        self.store.finish(inner, part.rows, bytes).map_err(|source| EncodeError::Store { table, source })
+        part.writer.inner_mut().footer = Some(Vec::new());
+        let written = part.writer.into_inner().map_err(|error| EncodeError::new(table, error))?;
+        let Counted { mut inner, bytes, footer } = written;
+        inner
+            .write_all(&footer.unwrap_or_default())
+            .and_then(|()| self.store.finish(inner, part.rows, bytes))
+            .map_err(|source| EncodeError::Store { table, source })
     }
 
     fn create(&mut self) -> Result<OpenPart<S::Part>, EncodeError> {
@@ -123,7 +133,11 @@ impl<'s, S: PartStore> TableEncoder<'s, S> {
         let open = || -> Result<_, ParquetError> {
             let schema = ArrowSchemaConverter::new().convert(&table.arrow_schema())?;
             let properties = Arc::new(properties(table, self.compression));
-            let writer = SerializedFileWriter::new(Counted { inner, bytes: 0 }, schema.root_schema_ptr(), properties)?;
+            let writer = SerializedFileWriter::new(
+                Counted { inner, bytes: 0, footer: None },
+                schema.root_schema_ptr(),
+                properties,
+            )?;
             Ok(OpenPart { writer, rows: 0 })
         };
         open().map_err(|error| EncodeError::new(table, error))
@@ -149,7 +163,7 @@ pub(super) fn properties(table: CuratedTable, compression: Compression) -> Write
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io;
     use std::sync::Mutex;
 
@@ -158,9 +172,15 @@ mod tests {
 
     /// Keeps the numbers, rows and bytes of parts.
     #[derive(Default)]
-    struct Sizes(Mutex<Vec<(u32, u64, u64)>>);
+    pub(in crate::encode) struct Sizes(Mutex<Vec<(u32, u64, u64)>>);
 
-    struct Numbered {
+    impl Sizes {
+        pub(in crate::encode) fn into_parts(self) -> Vec<(u32, u64, u64)> {
+            self.0.into_inner().expect("no panic")
+        }
+    }
+
+    pub(in crate::encode) struct Numbered {
         n: u32,
         bytes: Vec<u8>,
     }
@@ -187,6 +207,45 @@ mod tests {
             self.0.lock().expect("no panic").push((part.n, rows, bytes));
             Ok(())
         }
+    }
+
+    /// Has no room for a footer.
+    struct Full;
+
+    struct UpToTheFooter(Vec<u8>);
+
+    impl Write for UpToTheFooter {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if !self.0.is_empty() && bytes.ends_with(b"PAR1") {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.0.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl PartStore for Full {
+        type Part = UpToTheFooter;
+
+        fn create(&self, _: CuratedTable, _: u32, _: u32) -> io::Result<Self::Part> {
+            Ok(UpToTheFooter(Vec::new()))
+        }
+
+        fn finish(&self, _: UpToTheFooter, _: u64, _: u64) -> io::Result<()> {
+            unreachable!("it is not whole")
+        }
+    }
+
+    #[test]
+    fn a_footer_that_cannot_be_written_is_the_stores_error() {
+        let mut encoder = TableEncoder::new(&Full, CuratedTable::AccelerometerTrusted, 0, Compression::None);
+        encoder.write(&Readings(9000)).expect("there is room");
+        let error = encoder.end_part().expect_err("there is no room");
+        let EncodeError::Store { source, .. } = error else { panic!("{error}") };
+        assert_eq!(source.kind(), io::ErrorKind::StorageFull);
     }
 
     /// So many readings of one user, no two alike.
@@ -221,7 +280,7 @@ mod tests {
         let groups = [1_000; 25].into_iter().chain([50_000, 10]);
         groups.for_each(|rows| encoder.write(&Readings(rows)).expect("a Vec"));
         encoder.end_part().expect("a Vec");
-        let parts = store.0.into_inner().expect("no panic");
+        let parts = store.into_parts();
         let rows: Vec<(u32, u64)> = parts.iter().map(|(n, rows, _)| (*n, *rows)).collect();
         assert_eq!(rows, [(0, 8_000), (1, 8_000), (2, 8_000), (3, 51_000), (4, 10)], "{parts:?}");
         assert!(parts[..3].iter().all(|(_, _, bytes)| (TARGET..TARGET + 50_000).contains(bytes)), "{parts:?}");
