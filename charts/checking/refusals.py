@@ -14,6 +14,7 @@ CASES = [
     (["run.shards=0"], "at '/run/shards': minimum: got 0, want 1"),
     (["workers.min=0"], "at '/workers/min': minimum: got 0, want 1"),
     (["workers.min=9"], "workers.min (9) is more than workers.max (8)"),
+    (["kueue.queueName=q", "kueue.elastic=false"], "set kueue.elastic=true, or both to one number"),
     (["workers.resources.limits.memory=2GiB"], "at '/workers/resources/limits/memory': '2GiB' does not match pattern"),
     (["workers.resources.requests.cpu=null"], "workers.resources.requests.cpu is required"),
     (["workers.resources.limits.memory=null"], "workers.resources.limits.memory is required"),

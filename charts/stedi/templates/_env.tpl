@@ -49,6 +49,9 @@ what may be given more than once are arguments. */}}
 {{- define "stedi.env.fleet" -}}
 {{- if gt (int .Values.workers.min) (int .Values.workers.max) }}
 {{- fail (printf "workers.min (%d) is more than workers.max (%d)" (int .Values.workers.min) (int .Values.workers.max)) }}
+{{- end }}
+{{- if and .Values.kueue.queueName (not .Values.kueue.elastic) (ne (int .Values.workers.min) (int .Values.workers.max)) }}
+{{- fail (printf "kueue.elastic is false, and workers.min (%d) is not workers.max (%d): each change of size would stop all workers until Kueue admits them anew; set kueue.elastic=true, or both to one number" (int .Values.workers.min) (int .Values.workers.max)) }}
 {{- end -}}
 - name: STEDI_LAKE
   value: {{ include "stedi.lake" . | quote }}
