@@ -183,6 +183,17 @@ def failures(manifests, pods):
                 yield f"{manifest['kind']} {manifest['metadata']['name']}: podFailurePolicy names {named}"
 
 
+def kept(manifests, _):
+    """A Job of the release stays as long as the release, as the next upgrade would make one that is gone, and so run it again.
+    Those of a CronJob go by themselves, also when they were made by hand."""
+    for manifest in manifests:
+        name = manifest["metadata"]["name"]
+        if manifest["kind"] == "Job" and "ttlSecondsAfterFinished" in manifest["spec"]:
+            yield f"Job {name} is removed before its release, and made again"
+        if manifest["kind"] == "CronJob" and "ttlSecondsAfterFinished" not in manifest["spec"]["jobTemplate"]["spec"]:
+            yield f"Jobs of CronJob {name} stay for ever"
+
+
 def alternatives(_, pods):
     """Where there can be only one of several fields there is one, and each only once. No schema says this; an API server
     does."""
@@ -240,4 +251,5 @@ def place(manifests, _):
             yield f"{manifest['kind']} {manifest['metadata']['name']} is in {manifest['metadata']['namespace']}"
 
 
-ALL = [schema, restricted, names, selectors, rights, certificates, address, failures, alternatives, mounts, doctor, place]
+ALL = [schema, restricted, names, selectors, rights, certificates, address, failures, kept, alternatives]
+ALL += [mounts, doctor, place]

@@ -84,6 +84,7 @@ def backfill(cluster, lake):
         changes = {
             "mode": "job",
             "job.nameSuffix": "backfill-1",
+            "job.ttlSecondsAfterFinished": 604800,
             "workers.min": 5,
             "workers.max": 5,
             "lake": lake.uri("lake-archive"),
