@@ -2,6 +2,7 @@
 
 import shlex
 
+from .pods import pods
 from .render import CHART, CHARTS, Wrong, documents
 
 PAGE = CHARTS.parent / "docs" / "kubernetes.md"
@@ -9,7 +10,8 @@ BEGIN = "helm template stedi charts/stedi "
 
 
 def backfill(helm, values):
-    """`helm template ... | kubectl create`: a Job that no release takes away goes by itself."""
+    """`helm template ... | kubectl create`: a Job that no release takes away goes by itself, and it publishes nowhere, as the
+    catalog shows one lake."""
     _, found, rest = PAGE.read_text().partition(BEGIN)
     if not found:
         raise Wrong(f"{PAGE.name} has no command {BEGIN.strip()}")
@@ -21,3 +23,6 @@ def backfill(helm, values):
         return
     if "ttlSecondsAfterFinished" not in manifests[0]["spec"]:
         yield "the Job of the documented backfill stays for ever"
+    for pod in pods(manifests):
+        if pod.env("STEDI_CATALOG"):
+            yield f"the documented backfill of another lake is published to {pod.env('STEDI_CATALOG')}"

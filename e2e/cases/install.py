@@ -88,6 +88,7 @@ def backfill(cluster, lake):
             "workers.min": 5,
             "workers.max": 5,
             "lake": lake.uri("lake-archive"),
+            "catalog.type": "",
             "run.landing.customer": f"{{{folders['customer']}}}",
             "run.landing.accelerometer": f"{{{folders['accelerometer']}}}",
             "run.landing.stepTrainer": f"{{{folders['step_trainer']}}}",
