@@ -23,6 +23,7 @@ CASES = [
     (["coordinator.podDisruptionBudget.minAvailable=50%"], "minAvailable': got string, want integer"),
     (["cronjob.schedule=at three"], "at '/cronjob/schedule': 'at three' does not match pattern"),
     (["cronjob.startingDeadlineSeconds=5"], "at '/cronjob/startingDeadlineSeconds': minimum: got 5, want 10"),
+    (["metrics.prometheusRule.runAgeMaxSeconds=null"], "at '/metrics/prometheusRule': missing property 'runAgeMaxSeconds'"),
     (["job.nameSuffix=much-too-long"], "at '/job/nameSuffix': 'much-too-long' does not match pattern"),
     (["image.digest=sha256:12"], "at '/image/digest': 'sha256:12' does not match pattern"),
     (["image.repository="], "image.repository is required: build the image"),

@@ -194,6 +194,13 @@ def kept(manifests, _):
             yield f"Jobs of CronJob {name} stay for ever"
 
 
+def starts(manifests, _):
+    """A CronJob has time to start: it looks every 10 seconds whether it is late."""
+    for manifest in manifests:
+        if manifest["kind"] == "CronJob" and manifest["spec"].get("startingDeadlineSeconds", 10) < 10:
+            yield f"CronJob {manifest['metadata']['name']} is always too late"
+
+
 def alternatives(_, pods):
     """Where there can be only one of several fields there is one, and each only once. No schema says this; an API server
     does."""
@@ -251,5 +258,5 @@ def place(manifests, _):
             yield f"{manifest['kind']} {manifest['metadata']['name']} is in {manifest['metadata']['namespace']}"
 
 
-ALL = [schema, restricted, names, selectors, rights, certificates, address, failures, kept, alternatives]
-ALL += [mounts, doctor, place]
+ALL = [schema, restricted, names, selectors, rights, certificates, address, failures, kept, starts]
+ALL += [alternatives, mounts, doctor, place]
