@@ -215,6 +215,15 @@ def alternatives(_, pods):
                 yield f"pod of {pod.role}: {what} has {', '.join(sorted(given)) or 'nothing'}"
 
 
+def variables(_, pods):
+    """No variable is there twice. No schema says this; an API server does, when it applies what helm gives it."""
+    for pod in pods:
+        for container in containers(pod):
+            given = [variable["name"] for variable in container.get("env", [])]
+            if twice := sorted({name for name in given if given.count(name) > 1}):
+                yield f"pod of {pod.role}: container {container['name']} has {', '.join(twice)} twice"
+
+
 def mounts(_, pods):
     """Volumes that are mounted are there, at one path one; and our container can write to /tmp, as its root is read only."""
     for pod in pods:
@@ -259,4 +268,4 @@ def place(manifests, _):
 
 
 ALL = [schema, restricted, names, selectors, rights, certificates, address, failures, kept, starts]
-ALL += [alternatives, mounts, doctor, place]
+ALL += [alternatives, variables, mounts, doctor, place]

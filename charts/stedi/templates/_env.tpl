@@ -20,6 +20,19 @@ what may be given more than once are arguments. */}}
 {{- end }}
 {{- end }}
 
+{{/* Of variables of one name the last one counts in a pod. Applied, a list with both would be refused. */}}
+{{- define "stedi.lastOfEachName" -}}
+{{- $last := dict }}
+{{- range $at, $variable := . }}
+{{- $_ := set $last $variable.name $at }}
+{{- end }}
+{{- range $at, $variable := . }}
+{{- if eq $at (get $last $variable.name) }}
+{{ list $variable | toYaml }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "stedi.envFrom.common" -}}
 {{- with .Values.aws.existingSecret }}
 - secretRef:
