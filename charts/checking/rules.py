@@ -167,6 +167,12 @@ def address(manifests, pods):
                 yield f"{pod.env('STEDI_ADVERTISE')} is not the pod's name in {service}"
             if service not in services or not services[service]["spec"].get("publishNotReadyAddresses"):
                 yield f"no Service {service} that names pods that are not ready"
+                continue
+            # meshes know both; without TLS it is HTTP/2 that they may look into
+            protocol = "https" if pod.env("STEDI_ADVERTISE").startswith("https:") else "grpc"
+            said = [port.get("appProtocol") for port in services[service]["spec"]["ports"] if port["name"] == "grpc"]
+            if said != [protocol]:
+                yield f"Service {service} says {said} of its port grpc, which is {protocol}"
 
 
 def failures(manifests, pods):
