@@ -156,6 +156,13 @@ class Run:
     def granted(self, stage):
         return int(self.metrics().get(f'stedi_coordinator_grants_total{{stage="{stage}"}}', 0))
 
+    def failures(self, stage, *classes):
+        """Attempts of a stage that failed, in any of these classes."""
+        metrics = self.metrics()
+        names = [f'stedi_coordinator_failures_total{{stage="{stage}",class="{name}"}}' for name in classes]
+        expect(metrics.keys() >= set(names), "failures are counted from 0 on", names)
+        return sum(int(metrics[name]) for name in names)
+
     def wait_until_in(self, stage, attempts=1, seconds=120):
         """Waits until so many tasks of a stage were begun; fails if all are done already."""
         wait_for(f"{self.job} is in {stage}", seconds, lambda: self.granted(stage) >= attempts)

@@ -4,7 +4,7 @@ import difflib
 import sys
 import tempfile
 
-from . import readme, refusals, rules, sources
+from . import commands, readme, refusals, rules, sources
 from .pods import pods
 from .render import CHART, Helm, Wrong, cases, documents
 
@@ -41,6 +41,7 @@ def everything(helm, update):
     yield from (f"{path.name} is of no file of values" for path in SNAPSHOTS.iterdir() if path.name not in used)
     yield from (f"{LONG_RELEASE}: {problem}" for problem in long_names(helm, cases()["default"]))
     yield from refusals.refusals(helm, cases()["default"])
+    yield from commands.backfill(helm, cases()["aws"])
     yield from documented(update)
 
 

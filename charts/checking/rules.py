@@ -167,6 +167,12 @@ def address(manifests, pods):
                 yield f"{pod.env('STEDI_ADVERTISE')} is not the pod's name in {service}"
             if service not in services or not services[service]["spec"].get("publishNotReadyAddresses"):
                 yield f"no Service {service} that names pods that are not ready"
+                continue
+            # meshes know both; without TLS it is HTTP/2 that they may look into
+            protocol = "https" if pod.env("STEDI_ADVERTISE").startswith("https:") else "grpc"
+            said = [port.get("appProtocol") for port in services[service]["spec"]["ports"] if port["name"] == "grpc"]
+            if said != [protocol]:
+                yield f"Service {service} says {said} of its port grpc, which is {protocol}"
 
 
 def failures(manifests, pods):
@@ -183,6 +189,24 @@ def failures(manifests, pods):
                 yield f"{manifest['kind']} {manifest['metadata']['name']}: podFailurePolicy names {named}"
 
 
+def kept(manifests, _):
+    """A Job of the release stays as long as the release, as the next upgrade would make one that is gone, and so run it again.
+    Those of a CronJob go by themselves, also when they were made by hand."""
+    for manifest in manifests:
+        name = manifest["metadata"]["name"]
+        if manifest["kind"] == "Job" and "ttlSecondsAfterFinished" in manifest["spec"]:
+            yield f"Job {name} is removed before its release, and made again"
+        if manifest["kind"] == "CronJob" and "ttlSecondsAfterFinished" not in manifest["spec"]["jobTemplate"]["spec"]:
+            yield f"Jobs of CronJob {name} stay for ever"
+
+
+def starts(manifests, _):
+    """A CronJob has time to start: it looks every 10 seconds whether it is late."""
+    for manifest in manifests:
+        if manifest["kind"] == "CronJob" and manifest["spec"].get("startingDeadlineSeconds", 10) < 10:
+            yield f"CronJob {manifest['metadata']['name']} is always too late"
+
+
 def alternatives(_, pods):
     """Where there can be only one of several fields there is one, and each only once. No schema says this; an API server
     does."""
@@ -195,6 +219,15 @@ def alternatives(_, pods):
         for what, given in things:
             if len(given) != 1:
                 yield f"pod of {pod.role}: {what} has {', '.join(sorted(given)) or 'nothing'}"
+
+
+def variables(_, pods):
+    """No variable is there twice. No schema says this; an API server does, when it applies what helm gives it."""
+    for pod in pods:
+        for container in containers(pod):
+            given = [variable["name"] for variable in container.get("env", [])]
+            if twice := sorted({name for name in given if given.count(name) > 1}):
+                yield f"pod of {pod.role}: container {container['name']} has {', '.join(twice)} twice"
 
 
 def mounts(_, pods):
@@ -240,4 +273,5 @@ def place(manifests, _):
             yield f"{manifest['kind']} {manifest['metadata']['name']} is in {manifest['metadata']['namespace']}"
 
 
-ALL = [schema, restricted, names, selectors, rights, certificates, address, failures, alternatives, mounts, doctor, place]
+ALL = [schema, restricted, names, selectors, rights, certificates, address, failures, kept, starts]
+ALL += [alternatives, variables, mounts, doctor, place]

@@ -16,7 +16,14 @@ ENUMERATED = {
     "stage": ("coordinator/job/src/task.rs", "Stage"),
 }
 # of kube-state-metrics
-OTHERS = {"kube_job_failed", "kube_cronjob_status_last_successful_time"}
+OTHERS = {"kube_job_failed", "kube_cronjob_created", "kube_cronjob_status_last_successful_time"}
+# what an alert must ask for as well: that nothing happens is right while the fleet is suspended or queued, and the time of a
+# good run is not there before the first one
+BESIDE = {
+    "stedi_coordinator_workers": "stedi_fleet_wanted",
+    "stedi_coordinator_saves_total": "stedi_fleet_wanted",
+    "kube_cronjob_status_last_successful_time": "kube_cronjob_created",
+}
 
 
 @functools.cache
@@ -99,6 +106,9 @@ def unknown_metrics(manifests):
         used = {selector.name for selector in selectors}
         for value in (value for selector in selectors for value in unknown_values(selector)):
             yield f"{where}: nothing is counted as {value}"
+        for name in sorted(used & BESIDE.keys() if where.startswith("alert") else ()):
+            if BESIDE[name] not in used:
+                yield f"{where}: asks for {name} without {BESIDE[name]}"
         if not used or used - known:
             yield f"{where}: nobody counts {', '.join(sorted(used - known)) or expression}"
 

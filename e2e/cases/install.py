@@ -84,9 +84,11 @@ def backfill(cluster, lake):
         changes = {
             "mode": "job",
             "job.nameSuffix": "backfill-1",
+            "job.ttlSecondsAfterFinished": 604800,
             "workers.min": 5,
             "workers.max": 5,
             "lake": lake.uri("lake-archive"),
+            "catalog.type": "",
             "run.landing.customer": f"{{{folders['customer']}}}",
             "run.landing.accelerometer": f"{{{folders['accelerometer']}}}",
             "run.landing.stepTrainer": f"{{{folders['step_trainer']}}}",

@@ -44,12 +44,14 @@ def replaced(run, gone):
 def worker_evicted(cluster, lake):
     """A worker is evicted through the Eviction API in mid-scan: that is no fault of its task."""
     with Release(cluster, lake, "worker-evicted") as release:
-        with in_scan(lake):
+        # its task takes longer than a worker that is told to go may go on
+        with lake.slow("get", "accelerometer/landing", 1000):
             run = release.run_now()
             workers = run.workers(3)
             run.wait_until_in(SCAN, attempts=3)
             eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": workers[1]}}
             release.kube.post(f"{release.core}/pods/{workers[1]}/eviction", eviction)
+            wait_for("its task counts as preempted", 60, lambda: run.failures(SCAN, "preempted"))
             wait_for("another worker takes its place", 90, lambda: replaced(run, workers[1]))
         run.expect_committed()
         run.expect_event("WorkerEvicted", workers[1])

@@ -7,6 +7,8 @@ from lake import SHARDS
 from machine import Failure, expect, say, wait_for
 from release import JOIN, SCAN, Release
 
+# what becomes of attempts whose worker goes
+OF_WORKERS = ["preempted", "worker-lost"]
 FEW = {"workers": {"min": 2, "max": 6}}
 
 
@@ -48,10 +50,13 @@ def patched(cluster, lake):
 
 def expect_lowest(run, workers):
     """Those that are left have the lowest indexes."""
-    pods = [pod for pod in run.pods(run.workers_job) if pod["metadata"]["name"] in workers]
-    indexes = sorted(int(pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"]) for pod in pods)
-    expect(indexes == list(range(len(workers))), "the lowest indexes stay", indexes)
+    found = indexes([pod for pod in run.pods(run.workers_job) if pod["metadata"]["name"] in workers])
+    expect(found == list(range(len(workers))), "the lowest indexes stay", found)
     say(f"  left: {', '.join(workers)}")
+
+
+def indexes(pods):
+    return sorted(int(pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"]) for pod in pods)
 
 
 @within(minutes=4)
@@ -78,22 +83,27 @@ def shrunk(cluster, lake):
         with lake.slow("put", "part-00001-", 25000):
             done, tasks = run.wait_until_done(JOIN, SHARDS)
             say(f"  {done} of {tasks} join tasks are done")
-            event = expect_shrinks(run)
+            before = run.failures(JOIN, *OF_WORKERS)
+            event, taken = expect_shrinks(run)
             left = int(re.search(r"from 5 to (\d) worker", event)[1])
             names = run.workers(left)
             say(f"  left: {', '.join(names)}")
+            wait_for("those beyond are gone", 30, lambda: all(index < left for index in indexes(run.pods(run.workers_job))))
+            failed = run.failures(JOIN, *OF_WORKERS) - before
+            expect(failed <= taken, "nobody who works goes", f"{failed} attempts failed, {taken} by the test")
         run.expect_committed()
 
 
 def expect_shrinks(run):
+    """The Event, and how many attempts the test has taken away to see it."""
     try:
-        return run.expect_event("ScaledDown", seconds=60)
+        return run.expect_event("ScaledDown", seconds=60), 0
     except Failure:
         # the highest index may have the task, and then no other can go
         [last] = [name for name in run.running(run.workers_job) if name.startswith(f"{run.workers_job}-4-")]
         run.kube.delete(f"{run.release.core}/pods/{last}")
         say(f"  {last} deleted, so that a lower index has the task")
-        return run.expect_event("ScaledDown", seconds=60)
+        return run.expect_event("ScaledDown", seconds=60), 1
 
 
 @within(minutes=5)

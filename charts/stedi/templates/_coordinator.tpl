@@ -22,6 +22,8 @@ activeDeadlineSeconds: {{ int . }}
 {{- end }}
 {{- if not (kindIs "invalid" .Values.job.ttlSecondsAfterFinished) }}
 ttlSecondsAfterFinished: {{ int .Values.job.ttlSecondsAfterFinished }}
+{{- else if eq .Values.mode "cronjob" }}
+ttlSecondsAfterFinished: 604800
 {{- end }}
 template:
   {{- $template := include "stedi.coordinatorTemplate" . | fromYaml }}

@@ -20,6 +20,19 @@ what may be given more than once are arguments. */}}
 {{- end }}
 {{- end }}
 
+{{/* Of variables of one name the last one counts in a pod. Applied, a list with both would be refused. */}}
+{{- define "stedi.lastOfEachName" -}}
+{{- $last := dict }}
+{{- range $at, $variable := . }}
+{{- $_ := set $last $variable.name $at }}
+{{- end }}
+{{- range $at, $variable := . }}
+{{- if eq $at (get $last $variable.name) }}
+{{ list $variable | toYaml }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "stedi.envFrom.common" -}}
 {{- with .Values.aws.existingSecret }}
 - secretRef:
@@ -49,6 +62,9 @@ what may be given more than once are arguments. */}}
 {{- define "stedi.env.fleet" -}}
 {{- if gt (int .Values.workers.min) (int .Values.workers.max) }}
 {{- fail (printf "workers.min (%d) is more than workers.max (%d)" (int .Values.workers.min) (int .Values.workers.max)) }}
+{{- end }}
+{{- if and .Values.kueue.queueName (not .Values.kueue.elastic) (ne (int .Values.workers.min) (int .Values.workers.max)) }}
+{{- fail (printf "kueue.elastic is false, and workers.min (%d) is not workers.max (%d): each change of size would stop all workers until Kueue admits them anew; set kueue.elastic=true, or both to one number" (int .Values.workers.min) (int .Values.workers.max)) }}
 {{- end -}}
 - name: STEDI_LAKE
   value: {{ include "stedi.lake" . | quote }}

@@ -30,12 +30,8 @@ containers:
       {{- . | nindent 6 }}
     {{- end }}
     env:
-      {{- .env | nindent 6 }}
-      {{- include "stedi.env.tlsFiles" .root | nindent 6 }}
-      {{- include "stedi.env.common" .root | nindent 6 }}
-      {{- with .role.extraEnv }}
-      {{- toYaml . | nindent 6 }}
-      {{- end }}
+      {{- $env := printf "%s\n%s\n%s" .env (include "stedi.env.tlsFiles" .root) (include "stedi.env.common" .root) | fromYamlArray }}
+      {{- include "stedi.lastOfEachName" (concat $env (.role.extraEnv | default list)) | nindent 6 }}
     {{- $envFrom := include "stedi.envFrom.common" .root }}
     {{- if or (trim $envFrom) .role.extraEnvFrom }}
     envFrom:

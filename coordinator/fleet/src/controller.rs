@@ -227,9 +227,10 @@ impl Controller {
         }
     }
 
-    /// How many workers are wanted, and how many are ready.
+    /// How many workers are wanted, none of a Job that is suspended, and how many are ready.
     pub fn sizes(&self) -> (u32, u32) {
-        let wanted = self.jobs.values().filter(|job| !job.deleting && job.ended.is_none()).map(|job| job.parallelism);
+        let asks = |job: &&JobView| !job.suspended && !job.deleting && job.ended.is_none();
+        let wanted = self.jobs.values().filter(asks).map(|job| job.parallelism);
         let ready = self.pods.values().filter(|pod| pod.state == PodState::Running { ready: true }).count();
         (wanted.sum(), u32::try_from(ready).unwrap_or(u32::MAX))
     }

@@ -30,6 +30,17 @@ pub enum FleetError {
         /// What was given.
         text: String,
     },
+    /// Workers with more memory would not have more.
+    #[error(
+        "high memory {high} (STEDI_HIGH_MEMORY, workers.highMemory of the chart) is not more than {usual}, the memory \
+         limit of the usual workers: give more, or nothing for twice that limit"
+    )]
+    NotMoreMemory {
+        /// What was given.
+        high: String,
+        /// The limit in the worker template.
+        usual: String,
+    },
     /// The limits contradict each other.
     #[error("--workers-min {min} is more than --workers-max {max}: lower the one or raise the other")]
     MinOverMax {
@@ -124,6 +135,7 @@ impl FleetError {
                 | Self::Json { .. }
                 | Self::NoWorkerContainer
                 | Self::Quantity { .. }
+                | Self::NotMoreMemory { .. }
                 | Self::MinOverMax { .. }
         )
     }

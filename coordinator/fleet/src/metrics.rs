@@ -29,7 +29,11 @@ impl FleetMetrics {
             drop(self.lost.get_or_create(&OfCause { cause: cause.name() }));
         }
         let all = registry.sub_registry_with_prefix("stedi_fleet");
-        all.register("wanted", "Workers that the worker Jobs ask for", self.wanted.clone());
+        all.register(
+            "wanted",
+            "Workers that the worker Jobs ask for while they are not suspended",
+            self.wanted.clone(),
+        );
         all.register("ready", "Workers whose pods are ready", self.ready.clone());
         all.register("pods_lost", "Pods that were gone before their work was done, by cause", self.lost.clone());
     }

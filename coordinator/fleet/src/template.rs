@@ -249,6 +249,11 @@ fn enlarge(worker: &mut Container, high_memory: Option<&str>) -> Result<(), Flee
         // without a limit there is nothing to enlarge: a worker takes what its node has
         (None, None) => return Ok(()),
     };
+    if let (Some(text), Some(quantity)) = (high_memory, limits.get("memory"))
+        && usual.is_some_and(|usual| high <= usual)
+    {
+        return Err(FleetError::NotMoreMemory { high: text.to_owned(), usual: quantity.0.clone() });
+    }
     limits.insert("memory".to_owned(), Quantity(high.to_string()));
     if let Some(request) = resources.requests.as_mut().and_then(|requests| requests.get_mut("memory")) {
         *request = Quantity(high.to_string());

@@ -347,4 +347,6 @@ fn sizes_are_those_that_are_asked_for_and_those_that_are_ready() {
     let mut controller = at_work(3);
     controller.see(Seen::Pod(pod(1, PodState::Coming)));
     assert_eq!(controller.sizes(), (3, 2));
+    controller.see(Seen::Job(JobView { suspended: true, ..job(3) }));
+    assert_eq!(controller.sizes(), (0, 2), "nobody is missing from a fleet that is suspended");
 }

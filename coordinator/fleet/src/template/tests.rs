@@ -155,6 +155,18 @@ fn workers_with_more_memory_have_twice_the_limit_or_what_was_said() {
 }
 
 #[test]
+fn workers_with_more_memory_that_would_have_no_more_are_refused() {
+    let owner = Owner { name: "n".to_owned(), uid: "u".to_owned() };
+    for high in ["512Mi", "1Gi", "1e9"] {
+        let settings = FleetSettings { high_memory: Some(high.to_owned()), ..settings() };
+        let error = worker_job(&settings, Pool::HighMemory, &owner, "r", 1).expect_err("not more than 1Gi");
+        assert!(error.is_usage(), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(high) && text.contains("1Gi") && text.contains("STEDI_HIGH_MEMORY"), "{text}");
+    }
+}
+
+#[test]
 fn quantities_are_those_of_kubernetes_and_ours() {
     for (text, wanted) in [
         ("1", 1),
