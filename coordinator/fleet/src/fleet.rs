@@ -16,7 +16,7 @@ use crate::certificates;
 use crate::cluster::Cluster;
 use crate::controller::{Controller, Limits, Need, Seen, Step, Update};
 use crate::error::FleetError;
-use crate::job::JobView;
+use crate::job::{JobView, is_over};
 use crate::leftovers;
 use crate::metrics::FleetMetrics;
 use crate::names::Pool;
@@ -36,6 +36,9 @@ const PAUSES: [Duration; 4] =
 
 /// How long workers may take to be gone at the end: their grace period, and something for the cluster.
 const GONE_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long the end of a Job may be told after its pods were.
+const SAID_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long the last events may take.
 const STORY_WITHIN: Duration = Duration::from_secs(10);
@@ -59,7 +62,8 @@ pub enum Ending {
     Unchanged,
     /// The run has failed.
     Failed(String),
-    /// This process was told to go. Another one goes on with the run and its workers, unless the coordinator's Job goes.
+    /// This process was told to go. Another one goes on with the run and its workers, unless the coordinator's Job goes, has
+    /// ended or is suspended.
     Stopped,
     /// Another coordinator has taken the run over. It goes on with these workers if it is a pod of the same Job.
     Fenced,
@@ -309,18 +313,32 @@ impl Fleet {
             Ending::Fenced => {
                 self.cluster.has_other_pod(&self.owner.name, &self.settings.pod_name).await.map(|other| !other)
             }
-            Ending::Stopped => {
-                let is_ours = |job: &Job| {
-                    job.metadata.uid.as_deref() == Some(self.owner.uid.as_str())
-                        && job.metadata.deletion_timestamp.is_none()
-                };
-                self.cluster.job(&self.owner.name).await.map(|job| !job.as_ref().is_some_and(is_ours))
-            }
+            Ending::Stopped => self.has_next().await.map(|next| !next),
         };
         over.unwrap_or_else(|error| {
             tracing::warn!(%error, "the workers are left to the next coordinator");
             false
         })
+    }
+
+    /// Whether the coordinator's Job makes another pod when this one is gone.
+    async fn has_next(&self) -> Result<bool, FleetError> {
+        if !self.job_goes_on().await? {
+            return Ok(false);
+        }
+        // Kubernetes deletes the pods of a Job that has failed just before it says so
+        tokio::time::sleep(SAID_WITHIN).await;
+        self.job_goes_on().await
+    }
+
+    async fn job_goes_on(&self) -> Result<bool, FleetError> {
+        let goes_on = |job: &Job| {
+            job.metadata.uid.as_deref() == Some(self.owner.uid.as_str())
+                && job.metadata.deletion_timestamp.is_none()
+                && !is_over(job)
+                && job.spec.as_ref().is_none_or(|spec| spec.suspend != Some(true))
+        };
+        Ok(self.cluster.job(&self.owner.name).await?.as_ref().is_some_and(goes_on))
     }
 
     async fn remove_everything(&self) {

@@ -1,5 +1,6 @@
 //! The fleet against an API server that is a function, with every request on record.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -225,27 +226,44 @@ async fn that_the_catalog_does_not_show_a_commit_is_told_after_the_commit() {
     assert_eq!(told, [(&json!("Committed"), &json!("Normal")), (&json!("PublishFailed"), &json!("Warning"))]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_coordinator_that_goes_leaves_everything_to_the_next() {
     let (cluster, record) = server(quiet);
     soon(fleet(cluster).await.end(&Ending::Stopped)).await;
     assert!(sent(&record, &Method::DELETE, "").is_empty() && sent(&record, &Method::PATCH, "").is_empty());
 }
 
-#[tokio::test]
-async fn a_coordinator_whose_job_goes_has_no_next_one() {
-    let (cluster, record) = server(quiet);
+/// What is left of a coordinator's workers when it is told to go, and its Job looks like this, one after the other.
+async fn stopped_under(jobs: Vec<Value>) -> Record {
+    let (cluster, _) = server(quiet);
     let fleet = fleet(cluster).await;
-    let mut going = coordinator_job();
-    going["metadata"]["deletionTimestamp"] = json!("2026-11-24T12:00:00Z");
-    let (cluster, later) = server(move |sent| match sent.path.as_str() {
-        path if path.ends_with("/jobs/nightly-1") => ok(going.clone()),
+    let looks = AtomicUsize::new(0);
+    let (cluster, record) = server(move |sent| match sent.path.as_str() {
+        path if path.ends_with("/jobs/nightly-1") => {
+            let look = looks.fetch_add(1, Ordering::Relaxed);
+            ok(jobs[look.min(jobs.len() - 1)].clone())
+        }
         _ => quiet(sent),
     });
     soon(Fleet { cluster, ..fleet }.end(&Ending::Stopped)).await;
-    assert!(sent(&record, &Method::DELETE, "").is_empty());
-    assert_eq!(sent(&later, &Method::DELETE, "").len(), 2);
-    assert_eq!(sent(&later, &Method::PATCH, "/secrets/stedi-tls").len(), 1);
+    record
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_coordinator_whose_job_goes_ends_or_is_suspended_has_no_next_one() {
+    let mut going = coordinator_job();
+    going["metadata"]["deletionTimestamp"] = json!("2026-11-24T12:00:00Z");
+    let mut over = coordinator_job();
+    let too_long = json!({"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded"});
+    over["status"] = json!({"conditions": [too_long]});
+    let mut suspended = coordinator_job();
+    suspended["spec"] = json!({"suspend": true, "template": {}});
+    // Kubernetes may delete the pods first and tell why a moment later
+    for jobs in [vec![going], vec![over.clone()], vec![suspended], vec![coordinator_job(), over]] {
+        let record = stopped_under(jobs.clone()).await;
+        assert_eq!(sent(&record, &Method::DELETE, "").len(), 2, "{jobs:?}");
+        assert_eq!(sent(&record, &Method::PATCH, "/secrets/stedi-tls").len(), 1, "{jobs:?}");
+    }
 }
 
 #[tokio::test]
