@@ -3,7 +3,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use k8s_openapi::api::batch::v1::Job;
@@ -11,6 +11,7 @@ use kube::Resource as _;
 use stedi_endpoint::tls::RunCertificates;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::certificates;
 use crate::cluster::Cluster;
@@ -221,11 +222,17 @@ impl Fleet {
                 }
             };
             for step in steps {
+                let to_make = if let Step::Make { pool, .. } = step { Some(pool) } else { None };
                 match self.perform(step, &run, &updates).await {
                     // what was changed is known at once, and not decided again before the watch tells
                     Ok(Some(job)) => drop(controller.see(Seen::Job(job))),
                     Ok(None) => {}
-                    Err(error) if error.is_transient() => tracing::warn!(%error, "trying again"),
+                    Err(error) if error.is_transient() || (to_make.is_some() && error.may_pass()) => {
+                        tracing::warn!(%error, "trying again");
+                        if let Some(news) = to_make.and_then(|pool| controller.not_made(pool, error.to_string())) {
+                            self.teller.tell(news);
+                        }
+                    }
                     Err(error) => {
                         let message = stedi_endpoint::log::chain(&error);
                         let _ = updates.send(Update::Failed { message }).await;

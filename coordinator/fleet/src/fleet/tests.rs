@@ -169,18 +169,43 @@ async fn a_pod_that_runs_out_of_memory_is_told_to_the_loop() {
     assert_eq!(update, Update::Lost { pod: "nightly-1-w-0-x".to_owned(), class, message });
 }
 
-#[tokio::test]
-async fn without_the_right_to_make_workers_the_run_ends_with_what_is_missing() {
-    let (cluster, _) = server(|sent| match sent.method {
+#[tokio::test(start_paused = true)]
+async fn without_the_right_to_make_workers_that_is_told_and_the_run_ends_in_the_end() {
+    let (cluster, record) = server(|sent| match sent.method {
         Method::PATCH => refused(403, "Forbidden"),
         _ => quiet(sent),
     });
     let fleet = Arc::new(fleet(cluster).await);
     let mut running = fleet.start("01RUN".to_owned());
-    let update = soon(running.update()).await;
+    let deadline = tokio::time::Instant::now() + fleet.pending_deadline();
+    let Update::Failed { message } = running.update().await else { panic!("it is not said") };
+    assert!(tokio::time::Instant::now() >= deadline, "there may be room in a quota again");
     running.stop().await;
-    let Update::Failed { message } = update else { panic!("{update:?}") };
     assert!(message.contains("patch jobs nightly-1-w") && message.contains("rbac.create"), "{message}");
+    assert!(sent(&record, &Method::PATCH, "/jobs/nightly-1-w").len() > 2);
+    let events = sent(&record, &Method::POST, "/events");
+    let told: Vec<_> = events.iter().map(|sent| &sent.body["reason"]).collect();
+    assert_eq!(told, [&json!("WorkersNotCreated")], "once is enough");
+}
+
+#[tokio::test(start_paused = true)]
+async fn workers_that_a_quota_has_no_room_for_are_made_when_it_has() {
+    let tries = AtomicUsize::new(0);
+    let (cluster, record) = server(move |sent| match sent.method {
+        Method::PATCH if tries.fetch_add(1, Ordering::Relaxed) < 3 => refused(403, "Forbidden"),
+        _ => quiet(sent),
+    });
+    let fleet = Arc::new(fleet(cluster).await);
+    let running = fleet.start("01RUN".to_owned());
+    let events = || sent(&record, &Method::POST, "/events").into_iter().map(|sent| sent.body["reason"].clone());
+    soon(async {
+        while events().count() < 2 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+    running.stop().await;
+    assert_eq!(events().collect::<Vec<_>>(), ["WorkersNotCreated", "WorkersCreated"]);
 }
 
 #[tokio::test]
