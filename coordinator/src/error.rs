@@ -4,7 +4,6 @@ use stedi_catalog::PublishError;
 use stedi_endpoint::{ClearTextError, HttpError, TlsError};
 use stedi_fleet::FleetError;
 use stedi_job::JobError;
-use stedi_job::progress::Mismatch;
 use stedi_job::task::FailureClass;
 use stedi_run::RunError;
 use stedi_store::{LogError, OpenError, ProbeError, StoreError};
@@ -21,10 +20,6 @@ pub(crate) enum ServeError {
     Landing(#[from] ReadError),
     #[error("failed to encode the plan")]
     Encode(#[source] serde_json::Error),
-    #[error("progress record {object} is damaged: start a new run with --force")]
-    Progress { object: String, source: serde_json::Error },
-    #[error(transparent)]
-    Mismatch(#[from] Mismatch),
     #[error(transparent)]
     ClearText(#[from] ClearTextError),
     #[error(transparent)]
@@ -79,8 +74,6 @@ impl ServeError {
         match self {
             Self::Job(error) => job_error_lasts(error),
             Self::Fleet(error) => error.lasts(),
-            // what earlier coordinators have saved does not get better
-            Self::Progress { .. } | Self::Mismatch(_) => true,
             Self::ClearText(_) | Self::Tls(_) => true,
             _ => false,
         }
