@@ -178,6 +178,8 @@ impl Job {
                 self.held_back.say(now_ms);
                 Ok(())
             }
+            // everything is written, and nobody needs workers any more
+            Event::FleetFailed { .. } if matches!(self.phase, Phase::Commit(..)) => Ok(()),
             Event::FleetFailed { message } => Err(JobError::Fleet { message }),
             Event::WorkerGone { worker, class, message } => self.lose_worker(worker, class, &message),
             Event::TaskDone { worker, lease, output, cost } => self.task_done(worker, lease, output, cost, actions),
