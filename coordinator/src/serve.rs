@@ -269,9 +269,7 @@ async fn run(
     started: Instant,
 ) -> Result<(RunSummary, u64), ServeError> {
     let Planned { plan, epoch, progress, effects, written } = planned;
-    for stage in Stage::ALL {
-        metrics.planned(stage, progress.tasks(stage), progress.done(stage));
-    }
+    metrics.progress(&progress);
     let done: u32 = Stage::ALL.into_iter().map(|stage| progress.done(stage)).sum();
     let config = job_config(args, fleet.map(|fleet| fleet.pending_deadline()));
     let (inputs_sender, inputs) = mpsc::channel(INPUTS);
