@@ -144,6 +144,11 @@ impl Fleet {
     /// # Errors
     /// If it cannot be listed.
     pub async fn tidy(&self) -> Result<(), FleetError> {
+        // before the Jobs: who has written certificates by now has a Job that is listed then
+        let certified = match &self.settings.tls_secret {
+            Some(secret) => Some((secret, patiently(|| self.cluster.secret(secret)).await?)),
+            None => None,
+        };
         let jobs = patiently(|| self.cluster.all_jobs()).await?.items;
         for left in leftovers::worker_jobs(&jobs) {
             tracing::info!(job = left.name, "deleting the workers of a coordinator that is gone");
@@ -151,8 +156,7 @@ impl Fleet {
                 tracing::warn!(%error, "left behind");
             }
         }
-        let Some(secret) = &self.settings.tls_secret else { return Ok(()) };
-        let data = patiently(|| self.cluster.secret(secret)).await?;
+        let Some((secret, data)) = certified else { return Ok(()) };
         let old = leftovers::without_job(&certificates::jobs(&data), &jobs);
         let old: Vec<&str> = old.into_iter().filter(|job| *job != self.owner.name).collect();
         if !old.is_empty() {

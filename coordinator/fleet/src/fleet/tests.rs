@@ -1,6 +1,6 @@
 //! The fleet against an API server that is a function, with every request on record.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -329,6 +329,25 @@ async fn what_others_left_behind_goes_at_the_start() {
     let removed = sent(&record, &Method::PATCH, "/secrets/stedi-tls").remove(0).body;
     let keys: Vec<&String> = removed["data"].as_object().expect("data").keys().collect();
     assert!(keys.iter().all(|key| key.starts_with("nightly-0.")), "{keys:?}");
+}
+
+#[tokio::test]
+async fn who_starts_while_it_is_tidied_up_keeps_its_certificates() {
+    let another_has_started = AtomicBool::new(false);
+    let (cluster, record) = server(move |sent| match (sent.method.as_str(), sent.path.as_str()) {
+        ("GET", path) if path.ends_with("/jobs") => {
+            another_has_started.store(true, Ordering::Relaxed);
+            list(&[coordinator_job()])
+        }
+        ("GET", path) if path.ends_with("/secrets/stedi-tls") => {
+            let data =
+                if another_has_started.load(Ordering::Relaxed) { json!({"nightly-2.ca.pem": ""}) } else { json!({}) };
+            ok(json!({"metadata": {"name": "stedi-tls"}, "data": data}))
+        }
+        _ => quiet(sent),
+    });
+    fleet(cluster).await.tidy().await.expect("it can be listed");
+    assert!(sent(&record, &Method::PATCH, "/secrets/stedi-tls").is_empty());
 }
 
 #[tokio::test]
