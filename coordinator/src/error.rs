@@ -72,6 +72,8 @@ impl ServeError {
     /// been renewed, and lost workers may have been their nodes' fault.
     fn lasts(&self) -> bool {
         match self {
+            // landing is what it was, until somebody brings it back
+            Self::Run(RunError::Emptied { .. } | RunError::NoLanding(_)) => true,
             Self::Job(error) => job_error_lasts(error),
             Self::Fleet(error) => error.lasts(),
             Self::ClearText(_) | Self::Tls(_) => true,
@@ -86,7 +88,7 @@ fn job_error_lasts(error: &JobError) -> bool {
         JobError::Fleet { .. } => true,
         // the plan and the sizes of workers are those of the try before
         JobError::OutOfMemory { .. } => true,
-        // landing has been read to its end for that
+        // the same, found out by reading it to its end
         JobError::Landing { .. } => true,
         JobError::Task { class, .. } => *class == FailureClass::Permanent,
         _ => false,
@@ -96,13 +98,13 @@ fn job_error_lasts(error: &JobError) -> bool {
 /// The exit code for an error, as scripts and the chart's `podFailurePolicy` rely on it.
 pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<ServeError>() {
+        Some(error) if error.lasts() => LASTING,
         Some(ServeError::Run(error)) => error.exit_code(),
         Some(ServeError::Job(JobError::BadRecords(_))) => 3,
         Some(ServeError::Job(JobError::Conflict { .. } | JobError::Fenced { .. })) => 4,
         Some(ServeError::Job(JobError::Invariant { .. })) => 5,
         Some(ServeError::Fleet(error)) if error.is_usage() => 2,
         Some(ServeError::Stopped) => 143,
-        Some(error) if error.lasts() => LASTING,
         _ => 1,
     }
 }
@@ -137,6 +139,14 @@ mod tests {
         assert_eq!(code(task_failed(FailureClass::Permanent)), 78);
         let refused = FleetError::Refused { verb: "create", resource: "jobs n-w".to_owned(), message: "no".to_owned() };
         assert_eq!(exit_code(&ServeError::from(refused).into()), 78);
+        // landing that has become empty, whether of objects or of records
+        for error in [
+            RunError::NoLanding("lake/customer/landing".to_owned()),
+            RunError::Emptied { table: LandingTable::Accelerometer, before: 9 },
+        ] {
+            assert_eq!(exit_code(&ServeError::from(error).into()), 78);
+        }
+        assert_eq!(code(JobError::Landing { message: "no records".to_owned() }), 78);
     }
 
     #[test]
