@@ -21,8 +21,8 @@ Exit codes of run:
   3    too many bad records: nothing was committed, the quarantine is kept
   4    conflict with another commit, or another coordinator has taken the run over
   5    a guarantee is broken; nothing was committed
-  78   the next try would fail as well: no workers to be had, a task that memory or rights do not suffice for, bad TLS files;
-       mend that, then run again to resume
+  78   the next try would fail as well: no workers to be had, a task that memory or rights do not suffice for, no landing,
+       bad TLS files; mend that, then run again to resume
   143  SIGTERM: what is done is kept, run again to resume";
 
 /// Curates with many workers: plans a run, gives its tasks to workers, commits. On Kubernetes it makes the workers, too.

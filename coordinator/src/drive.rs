@@ -118,6 +118,7 @@ impl Drive {
             }
         }
         self.failures.count(self.job.progress(), &self.metrics);
+        self.metrics.progress(self.job.progress());
         end
     }
 

@@ -197,9 +197,8 @@ impl Effects {
     /// Removes what only a run in progress needs. What cannot be removed now is left to `gc`.
     async fn clean_up(&self) {
         let Ok(objects) = self.lake.list(&layout::run_dir(self.run)).await else { return };
-        for object in objects.iter().filter(|object| layout::is_run_scratch(&object.path)) {
-            let _ = self.lake.delete(&object.path).await;
-        }
+        let scratch = objects.into_iter().map(|object| object.path).filter(|path| layout::is_run_scratch(path));
+        let _ = self.lake.delete_all(&scratch.collect::<Vec<_>>()).await;
         let _ = self.lake.remove_empty_folders(&layout::run_dir(self.run)).await;
         fault::point("cleaned");
     }

@@ -4,7 +4,6 @@ use stedi_catalog::PublishError;
 use stedi_endpoint::{ClearTextError, HttpError, TlsError};
 use stedi_fleet::FleetError;
 use stedi_job::JobError;
-use stedi_job::progress::Mismatch;
 use stedi_job::task::FailureClass;
 use stedi_run::RunError;
 use stedi_store::{LogError, OpenError, ProbeError, StoreError};
@@ -21,10 +20,6 @@ pub(crate) enum ServeError {
     Landing(#[from] ReadError),
     #[error("failed to encode the plan")]
     Encode(#[source] serde_json::Error),
-    #[error("progress record {object} is damaged: start a new run with --force")]
-    Progress { object: String, source: serde_json::Error },
-    #[error(transparent)]
-    Mismatch(#[from] Mismatch),
     #[error(transparent)]
     ClearText(#[from] ClearTextError),
     #[error(transparent)]
@@ -77,10 +72,10 @@ impl ServeError {
     /// been renewed, and lost workers may have been their nodes' fault.
     fn lasts(&self) -> bool {
         match self {
+            // landing is what it was, until somebody brings it back
+            Self::Run(RunError::Emptied { .. } | RunError::NoLanding(_)) => true,
             Self::Job(error) => job_error_lasts(error),
             Self::Fleet(error) => error.lasts(),
-            // what earlier coordinators have saved does not get better
-            Self::Progress { .. } | Self::Mismatch(_) => true,
             Self::ClearText(_) | Self::Tls(_) => true,
             _ => false,
         }
@@ -93,7 +88,7 @@ fn job_error_lasts(error: &JobError) -> bool {
         JobError::Fleet { .. } => true,
         // the plan and the sizes of workers are those of the try before
         JobError::OutOfMemory { .. } => true,
-        // landing has been read to its end for that
+        // the same, found out by reading it to its end
         JobError::Landing { .. } => true,
         JobError::Task { class, .. } => *class == FailureClass::Permanent,
         _ => false,
@@ -103,13 +98,13 @@ fn job_error_lasts(error: &JobError) -> bool {
 /// The exit code for an error, as scripts and the chart's `podFailurePolicy` rely on it.
 pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<ServeError>() {
+        Some(error) if error.lasts() => LASTING,
         Some(ServeError::Run(error)) => error.exit_code(),
         Some(ServeError::Job(JobError::BadRecords(_))) => 3,
         Some(ServeError::Job(JobError::Conflict { .. } | JobError::Fenced { .. })) => 4,
         Some(ServeError::Job(JobError::Invariant { .. })) => 5,
         Some(ServeError::Fleet(error)) if error.is_usage() => 2,
         Some(ServeError::Stopped) => 143,
-        Some(error) if error.lasts() => LASTING,
         _ => 1,
     }
 }
@@ -144,6 +139,14 @@ mod tests {
         assert_eq!(code(task_failed(FailureClass::Permanent)), 78);
         let refused = FleetError::Refused { verb: "create", resource: "jobs n-w".to_owned(), message: "no".to_owned() };
         assert_eq!(exit_code(&ServeError::from(refused).into()), 78);
+        // landing that has become empty, whether of objects or of records
+        for error in [
+            RunError::NoLanding("lake/customer/landing".to_owned()),
+            RunError::Emptied { table: LandingTable::Accelerometer, before: 9 },
+        ] {
+            assert_eq!(exit_code(&ServeError::from(error).into()), 78);
+        }
+        assert_eq!(code(JobError::Landing { message: "no records".to_owned() }), 78);
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(crate) struct Metrics {
     outcomes: Family<OfStage, Counter>,
     failures: Family<Failure, Counter>,
     tasks: Family<OfStage, Gauge>,
-    saved: Family<OfStage, Gauge>,
+    done: Family<OfStage, Gauge>,
     saves: Counter,
     store_failures: Counter,
     /// Workers with an open stream.
@@ -52,7 +52,7 @@ impl Metrics {
         all.register("outcomes", "Attempts that came to their end, wanted or not", self.outcomes.clone());
         all.register("failures", "Attempts that failed, by class", self.failures.clone());
         all.register("tasks", "Tasks of the plan", self.tasks.clone());
-        all.register("tasks_done", "Tasks whose outputs are saved or about to be", self.saved.clone());
+        all.register("tasks_done", "Tasks that are saved or about to be, or have nothing to do", self.done.clone());
         all.register("saves", "Progress records", self.saves.clone());
         all.register(
             "store_failures",
@@ -75,11 +75,13 @@ impl Metrics {
         }
     }
 
-    /// How many tasks a stage has, and how many of them earlier coordinators have done.
-    pub(crate) fn planned(&self, stage: Stage, tasks: u32, done: u32) {
-        let of = OfStage { stage: stage.name() };
-        self.tasks.get_or_create(&of).set(tasks.into());
-        self.saved.get_or_create(&of).set(done.into());
+    /// How many tasks each stage has, and how many of them are done.
+    pub(crate) fn progress(&self, progress: &Progress) {
+        for stage in Stage::ALL {
+            let of = OfStage { stage: stage.name() };
+            self.tasks.get_or_create(&of).set(progress.tasks(stage).into());
+            self.done.get_or_create(&of).set(progress.done(stage).into());
+        }
     }
 
     /// An event passes.
@@ -107,11 +109,8 @@ impl Metrics {
             Action::Revoke { lease, .. } => {
                 self.revokes.get_or_create(&OfStage { stage: lease.attempt.task.stage.name() }).inc();
             }
-            Action::Save { record } => {
+            Action::Save { .. } => {
                 self.saves.inc();
-                for task in &record.tasks {
-                    self.saved.get_or_create(&OfStage { stage: task.attempt.task.stage.name() }).inc();
-                }
             }
             _ => {}
         }
@@ -149,12 +148,13 @@ impl Failures {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
     use std::sync::Arc;
 
     use prometheus_client::encoding::text::encode;
     use stedi_job::event::Capacity;
     use stedi_job::plan::{PlanObject, TASK_BYTES};
-    use stedi_job::task::RunContext;
+    use stedi_job::task::{RunContext, TaskCost, TaskOutput, Work};
     use stedi_job::{Epoch, Job, JobConfig, RunPlan, WorkerId};
     use stedi_lake::options::{Compression, ConsentPolicy, MatchMode, TableOptions};
     use stedi_lake::{LandingTable, RunId};
@@ -179,6 +179,61 @@ mod tests {
         let mut text = String::new();
         encode(&mut text, registry).expect("text");
         text
+    }
+
+    #[test]
+    fn a_task_is_done_once_however_often_it_is_saved_and_also_if_there_is_nothing_to_do() {
+        let metrics = Metrics::default();
+        let registry = metrics.registry();
+        let plan = Arc::new(plan());
+        let config = JobConfig { backoff_ms: 0, ..JobConfig::default() };
+        let mut job = Job::new(config, Arc::clone(&plan), Progress::new(&plan), Epoch(1), 0);
+        let (worker, capacity) = (WorkerId(1), Capacity { slots: 1, memory_bytes: 1 << 30, high_memory: false });
+        let mut events = VecDeque::from([Event::WorkerRegistered { worker, name: "w".to_owned(), capacity }]);
+        let mut saves = 0;
+        while let Some(event) = events.pop_front() {
+            for action in job.handle_event(1, event) {
+                metrics.action(&action);
+                match action {
+                    Action::Grant { worker, lease, work, .. } => {
+                        let (output, cost) = (output(&work), TaskCost::default());
+                        events.push_back(Event::TaskDone { worker, lease, output, cost });
+                    }
+                    // the first one must be asked for again
+                    Action::Save { record } if saves == 0 => {
+                        saves += 1;
+                        events.push_back(Event::SaveFailed { number: record.number, message: "503".to_owned() });
+                        events.push_back(Event::Tick);
+                    }
+                    Action::Save { record } => events.push_back(Event::Saved { number: record.number }),
+                    Action::WriteReaders { .. } => events.push_back(Event::ReadersWritten),
+                    _ => {}
+                }
+            }
+            metrics.progress(job.progress());
+        }
+        let text = served(&registry);
+        for (stage, tasks) in Stage::ALL.into_iter().zip([1, 1, 1, 2]) {
+            for name in ["tasks", "tasks_done"] {
+                let line = format!("stedi_coordinator_{name}{{stage=\"{}\"}} {tasks}\n", stage.name());
+                assert!(text.contains(&line), "{line}{text}");
+            }
+        }
+    }
+
+    /// What a task has made of landing in which nothing was kept.
+    fn output(work: &Work) -> TaskOutput {
+        let (counts, rejects) = (Vec::new(), Vec::new());
+        match work {
+            Work::Consent { .. } => {
+                let directory = "directory".to_owned();
+                TaskOutput::Consent { directory, users: 0, directory_memory_bytes: 1, counts, rejects }
+            }
+            Work::ScanAccelerometer { .. } | Work::ScanStepTrainer { .. } => {
+                TaskOutput::Scan { shuffle: None, segments: Vec::new(), readers: Vec::new(), counts, rejects }
+            }
+            Work::JoinShard { .. } | Work::WriteCustomers { .. } => TaskOutput::Parts(Vec::new()),
+        }
     }
 
     #[test]

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use stedi_job::RunPlan;
-use stedi_job::progress::{ProgressRecord, progress_dir};
+use stedi_job::progress::progress_dir;
 use stedi_job::task::RunContext;
+use stedi_job::{Progress, RunPlan};
 use stedi_lake::commit::{CommitRecord, FORMAT_VERSION};
 use stedi_lake::options::TableOptions;
 use stedi_lake::{RunId, layout};
@@ -100,15 +100,19 @@ pub(crate) async fn make(lake: &Lake, inputs: &Inputs, header: Header) -> Result
     Ok(stored.plan)
 }
 
-/// What earlier coordinators of the run have saved. To be called when this one has its epoch: they save no more then, or
-/// it is told.
-pub(crate) async fn progress(lake: &Lake, plan: &RunPlan) -> Result<Vec<ProgressRecord>, ServeError> {
-    let mut records = Vec::new();
+/// What earlier coordinators of the run have saved; nothing if it cannot be used, which is said. To be called when this one
+/// has its epoch: they save no more then, or it is told.
+pub(crate) async fn progress(lake: &Lake, plan: &RunPlan) -> Result<Option<Progress>, ServeError> {
+    let mut progress = Progress::new(plan);
     for object in lake.list(&progress_dir(plan.context.run_id)).await? {
         let bytes = lake.read(&object.path).await?;
-        let record = serde_json::from_slice(&bytes)
-            .map_err(|source| ServeError::Progress { object: lake.location(&object.path), source })?;
-        records.push(record);
+        let record = serde_json::from_slice(&bytes).map_err(|error| error.to_string());
+        let added = record.and_then(|record| progress.add(record).map_err(|error| error.to_string()));
+        if let Err(why) = added {
+            let object = lake.location(&object.path);
+            tracing::warn!(object, why, "what is saved of an unfinished run cannot be used: it is left alone");
+            return Ok(None);
+        }
     }
-    Ok(records)
+    Ok(Some(progress))
 }

@@ -213,21 +213,18 @@ async fn prepare(args: &RunCommand, started: Instant) -> Result<Found, ServeErro
     let header = plan::Header::new(&inputs, &options, slice_bytes, current.as_ref());
     let seq = header.seq();
     let holder = format!("{} {}", args.listen, std::process::id());
-    let (plan, epoch) = match resume(&lake, &header, &holder).await? {
+    let (plan, epoch, progress) = match resume(&lake, &header, &holder).await? {
         Some(resumed) => resumed,
         None => {
             let plan = plan::make(&lake, &inputs, header).await?;
             fault::point("plan_written");
             let epoch = epoch::take(&lake, plan.context.run_id, &holder).await?;
-            (plan, epoch)
+            let progress = Progress::new(&plan);
+            (plan, epoch, progress)
         }
     };
     fault::point("epoch_taken");
     let run = plan.context.run_id;
-    let mut progress = Progress::new(&plan);
-    for record in plan::progress(&lake, &plan).await? {
-        progress.add(record)?;
-    }
     let (events, written) = mpsc::unbounded_channel();
     let effects = Arc::new(Effects {
         lake,
@@ -244,16 +241,21 @@ async fn prepare(args: &RunCommand, started: Instant) -> Result<Found, ServeErro
     Ok(Found::Run(Box::new(Planned { plan, epoch, progress, effects, written })))
 }
 
-/// Takes over the unfinished run with this header, if there is one.
-async fn resume(lake: &Lake, header: &plan::Header, holder: &str) -> Result<Option<(RunPlan, Epoch)>, ServeError> {
+/// Takes over the unfinished run with this header, if there is one and it can be gone on with.
+async fn resume(
+    lake: &Lake,
+    header: &plan::Header,
+    holder: &str,
+) -> Result<Option<(RunPlan, Epoch, Progress)>, ServeError> {
     let Some(plan) = plan::find(lake, header).await? else { return Ok(None) };
     let run = plan.context.run_id;
     let epoch = epoch::take(lake, run, holder).await?;
     if epoch::is_closed(lake, run).await? {
         return Ok(None);
     }
+    let Some(progress) = plan::progress(lake, &plan).await? else { return Ok(None) };
     tracing::info!(%run, epoch = epoch.0, "resuming");
-    Ok(Some((plan, epoch)))
+    Ok(Some((plan, epoch, progress)))
 }
 
 /// Serves workers until the job ends.
@@ -267,9 +269,7 @@ async fn run(
     started: Instant,
 ) -> Result<(RunSummary, u64), ServeError> {
     let Planned { plan, epoch, progress, effects, written } = planned;
-    for stage in Stage::ALL {
-        metrics.planned(stage, progress.tasks(stage), progress.done(stage));
-    }
+    metrics.progress(&progress);
     let done: u32 = Stage::ALL.into_iter().map(|stage| progress.done(stage)).sum();
     let config = job_config(args, fleet.map(|fleet| fleet.pending_deadline()));
     let (inputs_sender, inputs) = mpsc::channel(INPUTS);
@@ -420,4 +420,47 @@ async fn start_server(
         }
     });
     Ok(Running { address, shutdown, task })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use clap::Parser as _;
+    use stedi_job::progress::{ProgressRecord, TaskRecord, progress_path};
+    use stedi_job::task::{AttemptId, TaskCost, TaskId, TaskOutput};
+
+    use super::*;
+    use crate::args::{Args, Command};
+
+    async fn planned(args: &RunCommand) -> Planned {
+        match prepare(args, Instant::now()).await.expect("it can be planned") {
+            Found::Run(planned) => *planned,
+            Found::Nothing(_) => unreachable!("nothing is committed"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_run_whose_progress_cannot_be_read_is_left_alone_and_the_next_one_is_resumed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let lake = folder.path();
+        std::fs::create_dir_all(lake.join("customer/landing")).expect("a folder");
+        std::fs::write(lake.join("customer/landing/a.json"), "{}\n").expect("a file");
+        let line = ["x", "run", "--listen", "127.0.0.1:0", "--force", "--lake", lake.to_str().expect("text")];
+        let Command::Run(args) = Args::parse_from(line).command else { unreachable!("it says run") };
+        let task = TaskId { stage: Stage::Join, index: 9_999 };
+        let (attempt, cost) = (AttemptId { task, attempt: 0 }, TaskCost::default());
+        let tasks = vec![TaskRecord { attempt, output: TaskOutput::Parts(Vec::new()), cost }];
+        let unknown = ProgressRecord { epoch: Epoch(1), number: 0, tasks, efforts: BTreeMap::new() };
+        let mut last = planned(&args).await;
+        for record in ["{".to_owned(), serde_json::to_string(&unknown).expect("JSON")] {
+            let run = last.effects.run;
+            let path = progress_path(run, last.epoch, 0);
+            last.effects.lake.put_new(&path, record.into()).await.expect("there is room");
+            let next = planned(&args).await;
+            assert_ne!(next.effects.run, run);
+            last = planned(&args).await;
+            assert_eq!((last.effects.run, last.epoch), (next.effects.run, Epoch(2)), "a good one is resumed");
+        }
+    }
 }

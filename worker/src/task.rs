@@ -65,7 +65,8 @@ impl Executor {
     /// what does not fit in memory. Requests run on `runtime`, which other threads must drive.
     ///
     /// # Errors
-    /// If there are no threads, memory is too little for S3, or the scratch folder cannot be made.
+    /// [`FailureClass::Permanent`] if what was given is wrong: memory is too little for S3, or there can be no scratch folder
+    /// of that name. Another class if it may be this machine's fault: it has no threads, or its disk is full.
     pub fn new(
         lake: Lake,
         context: RunContext,
@@ -81,14 +82,14 @@ impl Executor {
         let sparing_lake = lake.with_transfers_within(0);
         std::fs::create_dir_all(&scratch).map_err(|error| {
             let text = format!("failed to make scratch folder {}; name another with --scratch", scratch.display());
-            TaskError::new(FailureClass::Permanent, text).caused_by(&error)
+            TaskError::new(failure::of_making(&error), text).caused_by(&error)
         })?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(slots)
             .start_handler(|_| panics::set_quiet(true))
             .build()
             .map_err(|error| {
-                TaskError::new(FailureClass::Permanent, "failed to start threads".to_owned()).caused_by(&error)
+                TaskError::new(FailureClass::TransientIo, "failed to start threads".to_owned()).caused_by(&error)
             })?;
         Ok(Self {
             lake,

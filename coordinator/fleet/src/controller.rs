@@ -13,7 +13,7 @@ use crate::job::{JobEnd, JobView};
 use crate::names::Pool;
 use crate::pod::{Loss, LossCause, PodState, PodView};
 use crate::scale::{Why, change};
-use crate::story::{Happening, not_created};
+use crate::story::{Happening, not_created, not_made};
 
 /// Tasks that each slot should find, so that a worker is worth its start.
 const TASKS_PER_SLOT: u32 = 4;
@@ -187,6 +187,8 @@ struct Memory {
     missing_since: Option<(u64, u32)>,
     /// How many are missing, once that was told.
     missing: Option<u32>,
+    /// Why its Job could not be made when that was tried last.
+    refusal: Option<String>,
 }
 
 /// The fleet of one coordinator.
@@ -260,6 +262,13 @@ impl Controller {
             }
         }
         steps
+    }
+
+    /// The Job of a pool could not be made, which may pass; what is to be told, if that is news.
+    pub fn not_made(&mut self, pool: Pool, message: String) -> Option<Happening> {
+        let before = self.memory_of(pool).refusal.replace(message.clone());
+        let job = pool.job_name(&self.coordinator_job);
+        (before.as_ref() != Some(&message)).then_some(Happening::NotMade { job, message })
     }
 
     fn pod(&mut self, pod: PodView, steps: &mut Vec<Step>) {
@@ -337,10 +346,12 @@ impl Controller {
                 Pool::HighMemory => high_memory_workers(need.high_memory_tasks).min(self.limits.workers_max),
             };
             match self.jobs.get(&pool).cloned() {
-                None if wanted == 0 => {}
                 None => {
-                    self.memory_of(pool).made = true;
-                    steps.push(Step::Make { pool, size: wanted });
+                    self.watch_pending(pool, now_ms, need, &mut steps);
+                    if wanted > 0 && !self.failed {
+                        self.memory_of(pool).made = true;
+                        steps.push(Step::Make { pool, size: wanted });
+                    }
                 }
                 Some(job) => self.look_after(&job, wanted, now_ms, need, &mut steps),
             }
@@ -351,7 +362,9 @@ impl Controller {
 
     fn look_after(&mut self, job: &JobView, wanted: u32, now_ms: u64, need: &Need, steps: &mut Vec<Step>) {
         let (pool, name) = (job.pool, job.pool.job_name(&self.coordinator_job));
-        let first_look = !std::mem::replace(&mut self.memory_of(pool).at_work, job.ended.is_none() && !job.deleting);
+        let memory = self.memory_of(pool);
+        memory.refusal = None;
+        let first_look = !std::mem::replace(&mut memory.at_work, job.ended.is_none() && !job.deleting);
         if job.deleting {
             self.memory_of(pool).missing_since = None;
             return;
@@ -377,7 +390,7 @@ impl Controller {
                 if !job.suspended {
                     self.resize(job, &name, wanted, now_ms, need, steps);
                     self.watch_missing(job, &name, now_ms, steps);
-                    self.watch_pending(job, &name, now_ms, need, steps);
+                    self.watch_pending(pool, now_ms, need, steps);
                 }
             }
         }
@@ -496,8 +509,7 @@ impl Controller {
     }
 
     /// Without any worker for longer than the deadline the run fails, and says what is in the way.
-    fn watch_pending(&mut self, job: &JobView, name: &str, now_ms: u64, need: &Need, steps: &mut Vec<Step>) {
-        let pool = job.pool;
+    fn watch_pending(&mut self, pool: Pool, now_ms: u64, need: &Need, steps: &mut Vec<Step>) {
         let here = |load: &PodLoad| self.pods.get(&load.pod).is_some_and(|pod| pod.pool == pool);
         let (needed, workers) = match pool {
             Pool::Standard => (true, need.workers > 0),
@@ -514,12 +526,11 @@ impl Controller {
         let pending = over(&mut memory.pending_since_ms, pending);
         let warn = pending && !std::mem::replace(&mut memory.warned, pending);
         if workerless {
-            let (waited, cause) =
-                (humantime::format_duration(self.limits.pending_deadline), self.in_the_way(pool, name));
+            let (waited, cause) = (humantime::format_duration(self.limits.pending_deadline), self.in_the_way(pool));
             let lost = self.last_loss(pool);
             self.fail(format!("no {pool} worker has started for {waited} (--pending-deadline): {cause}{lost}"), steps);
         } else if warn {
-            steps.push(Step::Say(Happening::StillPending { cause: self.in_the_way(pool, name) }));
+            steps.push(Step::Say(Happening::StillPending { cause: self.in_the_way(pool) }));
         }
     }
 
@@ -529,7 +540,12 @@ impl Controller {
     }
 
     /// Why the pods of a pool do not come.
-    fn in_the_way(&self, pool: Pool, job: &str) -> String {
+    fn in_the_way(&self, pool: Pool) -> String {
+        let job = &pool.job_name(&self.coordinator_job);
+        let memory = self.memory.get(&pool);
+        if let Some(message) = memory.and_then(|memory| memory.refusal.as_deref()) {
+            return not_made(job, message);
+        }
         let pods = || self.pods.values().filter(|pod| pod.pool == pool);
         let stuck = pods().find_map(|pod| match &pod.state {
             PodState::Stuck(stuck) => Some(format!("pod {} does not start: {stuck}", pod.name)),
@@ -543,7 +559,7 @@ impl Controller {
             ))
         };
         let wanted = self.jobs.get(&pool).map_or(0, |job| job.parallelism);
-        let missing = self.memory.get(&pool).and_then(|memory| memory.missing);
+        let missing = memory.and_then(|memory| memory.missing);
         let missing = missing.map(|missing| not_created(job, missing, wanted));
         let causes: Vec<String> = stuck.or_else(waiting).into_iter().chain(missing).collect();
         if causes.is_empty() {

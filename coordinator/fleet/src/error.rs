@@ -127,6 +127,12 @@ impl FleetError {
         matches!(self, Self::Transient { .. } | Self::Conflict { .. })
     }
 
+    /// Whether a Job that cannot be made now may be later: there may be room in a quota that says no, and who has forgotten
+    /// a right may grant it.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.is_transient() || matches!(self, Self::Forbidden { .. })
+    }
+
     /// Whether what was given is wrong, so that starting again does not help.
     pub fn is_usage(&self) -> bool {
         matches!(
@@ -200,6 +206,7 @@ mod tests {
     #[test]
     fn only_what_may_pass_is_tried_again() {
         assert!(of(409).is_transient() && of(500).is_transient() && of(503).is_transient() && of(429).is_transient());
+        assert!(of(403).may_pass() && of(500).may_pass() && !of(422).may_pass());
         assert!(!of(403).is_transient() && !of(404).is_transient() && !of(422).is_transient());
         let request = Request { verb: "list", resource: "pods", name: "", namespace: "ns" };
         let text = FleetError::timeout(request, 15).to_string();

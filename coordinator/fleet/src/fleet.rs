@@ -3,7 +3,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use k8s_openapi::api::batch::v1::Job;
@@ -11,12 +11,13 @@ use kube::Resource as _;
 use stedi_endpoint::tls::RunCertificates;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::certificates;
 use crate::cluster::Cluster;
 use crate::controller::{Controller, Limits, Need, Seen, Step, Update};
 use crate::error::FleetError;
-use crate::job::JobView;
+use crate::job::{JobView, is_over};
 use crate::leftovers;
 use crate::metrics::FleetMetrics;
 use crate::names::Pool;
@@ -36,6 +37,9 @@ const PAUSES: [Duration; 4] =
 
 /// How long workers may take to be gone at the end: their grace period, and something for the cluster.
 const GONE_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long the end of a Job may be told after its pods were.
+const SAID_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long the last events may take.
 const STORY_WITHIN: Duration = Duration::from_secs(10);
@@ -59,7 +63,8 @@ pub enum Ending {
     Unchanged,
     /// The run has failed.
     Failed(String),
-    /// This process was told to go. Another one goes on with the run and its workers, unless the coordinator's Job goes.
+    /// This process was told to go. Another one goes on with the run and its workers, unless the coordinator's Job goes, has
+    /// ended or is suspended.
     Stopped,
     /// Another coordinator has taken the run over. It goes on with these workers if it is a pod of the same Job.
     Fenced,
@@ -139,6 +144,11 @@ impl Fleet {
     /// # Errors
     /// If it cannot be listed.
     pub async fn tidy(&self) -> Result<(), FleetError> {
+        // before the Jobs: who has written certificates by now has a Job that is listed then
+        let certified = match &self.settings.tls_secret {
+            Some(secret) => Some((secret, patiently(|| self.cluster.secret(secret)).await?)),
+            None => None,
+        };
         let jobs = patiently(|| self.cluster.all_jobs()).await?.items;
         for left in leftovers::worker_jobs(&jobs) {
             tracing::info!(job = left.name, "deleting the workers of a coordinator that is gone");
@@ -146,8 +156,7 @@ impl Fleet {
                 tracing::warn!(%error, "left behind");
             }
         }
-        let Some(secret) = &self.settings.tls_secret else { return Ok(()) };
-        let data = patiently(|| self.cluster.secret(secret)).await?;
+        let Some((secret, data)) = certified else { return Ok(()) };
         let old = leftovers::without_job(&certificates::jobs(&data), &jobs);
         let old: Vec<&str> = old.into_iter().filter(|job| *job != self.owner.name).collect();
         if !old.is_empty() {
@@ -217,11 +226,17 @@ impl Fleet {
                 }
             };
             for step in steps {
+                let to_make = if let Step::Make { pool, .. } = step { Some(pool) } else { None };
                 match self.perform(step, &run, &updates).await {
                     // what was changed is known at once, and not decided again before the watch tells
                     Ok(Some(job)) => drop(controller.see(Seen::Job(job))),
                     Ok(None) => {}
-                    Err(error) if error.is_transient() => tracing::warn!(%error, "trying again"),
+                    Err(error) if error.is_transient() || (to_make.is_some() && error.may_pass()) => {
+                        tracing::warn!(%error, "trying again");
+                        if let Some(news) = to_make.and_then(|pool| controller.not_made(pool, error.to_string())) {
+                            self.teller.tell(news);
+                        }
+                    }
                     Err(error) => {
                         let message = stedi_endpoint::log::chain(&error);
                         let _ = updates.send(Update::Failed { message }).await;
@@ -309,18 +324,32 @@ impl Fleet {
             Ending::Fenced => {
                 self.cluster.has_other_pod(&self.owner.name, &self.settings.pod_name).await.map(|other| !other)
             }
-            Ending::Stopped => {
-                let is_ours = |job: &Job| {
-                    job.metadata.uid.as_deref() == Some(self.owner.uid.as_str())
-                        && job.metadata.deletion_timestamp.is_none()
-                };
-                self.cluster.job(&self.owner.name).await.map(|job| !job.as_ref().is_some_and(is_ours))
-            }
+            Ending::Stopped => self.has_next().await.map(|next| !next),
         };
         over.unwrap_or_else(|error| {
             tracing::warn!(%error, "the workers are left to the next coordinator");
             false
         })
+    }
+
+    /// Whether the coordinator's Job makes another pod when this one is gone.
+    async fn has_next(&self) -> Result<bool, FleetError> {
+        if !self.job_goes_on().await? {
+            return Ok(false);
+        }
+        // Kubernetes deletes the pods of a Job that has failed just before it says so
+        tokio::time::sleep(SAID_WITHIN).await;
+        self.job_goes_on().await
+    }
+
+    async fn job_goes_on(&self) -> Result<bool, FleetError> {
+        let goes_on = |job: &Job| {
+            job.metadata.uid.as_deref() == Some(self.owner.uid.as_str())
+                && job.metadata.deletion_timestamp.is_none()
+                && !is_over(job)
+                && job.spec.as_ref().is_none_or(|spec| spec.suspend != Some(true))
+        };
+        Ok(self.cluster.job(&self.owner.name).await?.as_ref().is_some_and(goes_on))
     }
 
     async fn remove_everything(&self) {

@@ -32,6 +32,13 @@ pub enum Happening {
         /// How many.
         size: u32,
     },
+    /// The worker Job could not be made; that is tried again.
+    NotMade {
+        /// The Job.
+        job: String,
+        /// Why.
+        message: String,
+    },
     /// A restarted coordinator has found its worker Job.
     Adopted {
         /// The Job.
@@ -109,7 +116,7 @@ impl Happening {
     fn is_bad(&self) -> bool {
         match self {
             Self::Lost { loss, .. } => !matches!(loss.cause, LossCause::Disrupted | LossCause::Deleted),
-            Self::Stuck { .. } | Self::NotCreated { .. } | Self::StillPending { .. } => true,
+            Self::NotMade { .. } | Self::Stuck { .. } | Self::NotCreated { .. } | Self::StillPending { .. } => true,
             Self::Failed { .. } | Self::PublishFailed { .. } => true,
             _ => false,
         }
@@ -133,7 +140,7 @@ impl Happening {
             Self::Stuck { stuck: Stuck::Unschedulable { .. }, .. } => "WorkerUnschedulable",
             Self::Stuck { stuck: Stuck::Image { .. }, .. } => "WorkerImage",
             Self::Stuck { stuck: Stuck::Config { .. }, .. } => "WorkerConfig",
-            Self::NotCreated { .. } => "WorkersNotCreated",
+            Self::NotMade { .. } | Self::NotCreated { .. } => "WorkersNotCreated",
             Self::StillPending { .. } => "WorkersPending",
             Self::Suspended { .. } => "WorkersSuspended",
             Self::Resumed { .. } => "WorkersResumed",
@@ -147,6 +154,7 @@ impl Happening {
     pub fn note(&self) -> String {
         let text = match self {
             Self::Made { pool, job, size } => format!("created {job} of {size} {pool} workers"),
+            Self::NotMade { job, message } => format!("trying again: {}", not_made(job, message)),
             Self::Adopted { job, size } => {
                 format!("found {job} of {size} workers, made before this coordinator started")
             }
@@ -192,6 +200,11 @@ impl Happening {
             tracing::info!(reason, "{note}");
         }
     }
+}
+
+/// That a Job is not made.
+pub(crate) fn not_made(job: &str, message: &str) -> String {
+    format!("{job} cannot be created: {message}")
 }
 
 /// That pods are not made, as far as can be said without reading the Events of others.

@@ -98,7 +98,7 @@ pub enum Event {
         retired: bool,
     },
     /// Whoever makes workers may not make any for now, and somebody wants it so: to be sent at least every few seconds
-    /// while it lasts. That no worker is there is no fault then.
+    /// while it lasts. That no worker is there is no fault then, and no deadline runs.
     WorkersHeldBack,
     /// Whoever makes workers cannot make any, or they cannot do any work: the run cannot go on.
     FleetFailed {

@@ -34,6 +34,9 @@ mod stages;
 /// Of how many lost workers the job remembers why.
 const LOSSES_KEPT: usize = 5;
 
+/// It is said so often at least that workers are held back.
+const SAID_EVERY_MS_MAX: u64 = 10_000;
+
 /// What the job is waiting for.
 #[derive(Clone, Debug)]
 enum Phase {
@@ -56,6 +59,26 @@ struct Held {
     listed_ms: u64,
 }
 
+/// For how long workers were held back, as far as that was said.
+#[derive(Debug, Default)]
+struct HeldBack {
+    said_ms: Option<u64>,
+    total_ms: u64,
+}
+
+impl HeldBack {
+    /// It is said again.
+    fn say(&mut self, now_ms: u64) {
+        *self = Self { said_ms: Some(now_ms), total_ms: self.until(now_ms) };
+    }
+
+    /// Until now; it goes on until it was not said for too long.
+    fn until(&self, now_ms: u64) -> u64 {
+        let silent_ms = self.said_ms.map_or(0, |said_ms| now_ms - said_ms);
+        self.total_ms + if silent_ms <= SAID_EVERY_MS_MAX { silent_ms } else { 0 }
+    }
+}
+
 /// A run in progress.
 #[derive(Debug)]
 pub struct Job {
@@ -75,6 +98,7 @@ pub struct Job {
     too_small: TooSmall,
     /// Since when there is no worker.
     alone_since_ms: Option<u64>,
+    held_back: HeldBack,
     stopping: bool,
 }
 
@@ -101,6 +125,7 @@ impl Job {
             losses: VecDeque::new(),
             too_small: TooSmall::default(),
             alone_since_ms: Some(0),
+            held_back: HeldBack::default(),
             stopping: false,
         };
         job.begin(Stage::Consent);
@@ -148,9 +173,13 @@ impl Job {
                 Ok(())
             }
             Event::WorkersHeldBack => {
-                self.alone_since_ms = self.alone_since_ms.map(|_| self.clock.now_ms());
+                let now_ms = self.clock.now_ms();
+                self.alone_since_ms = self.alone_since_ms.map(|_| now_ms);
+                self.held_back.say(now_ms);
                 Ok(())
             }
+            // everything is written, and nobody needs workers any more
+            Event::FleetFailed { .. } if matches!(self.phase, Phase::Commit(..)) => Ok(()),
             Event::FleetFailed { message } => Err(JobError::Fleet { message }),
             Event::WorkerGone { worker, class, message } => self.lose_worker(worker, class, &message),
             Event::TaskDone { worker, lease, output, cost } => self.task_done(worker, lease, output, cost, actions),

@@ -16,11 +16,11 @@ Every option can come from the environment: --coordinator from STEDI_COORDINATOR
 Exit codes:
   0    told that the run is over, well or not, or the lake says that it is committed
   1    no coordinator for longer than --coordinator-deadline; it may have ended its run before this worker came. Or the
-       system has no threads or signals for us. Another try may do better
+       system has no threads or signals for us, or its disk takes no scratch folder. Another try may do better
   64   usage
   76   refused by the coordinator: it is of another version
   77   no permission to open the folder of the lake; in S3 it is a task that fails, and with it the run
-  78   bad configuration: TLS files, addresses, the lake cannot be opened
+  78   bad configuration: TLS files, addresses, too little memory, a wrong --scratch, the lake cannot be opened
   143  SIGTERM: everything was handed back";
 
 /// Takes leases from a coordinator until it is told that the run is over.

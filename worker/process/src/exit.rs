@@ -14,7 +14,7 @@ pub(crate) enum Exit {
     Usage,
     /// No coordinator for too long.
     NoCoordinator,
-    /// The system has no threads or signals for us.
+    /// The system has no threads or signals for us, or its disk takes no scratch folder.
     System,
     /// The coordinator cannot use this worker: another version.
     Refused,

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use stedi_endpoint::log::chain;
 use stedi_endpoint::{Health, http};
-use stedi_job::task::RunContext;
+use stedi_job::task::{FailureClass, RunContext};
 use stedi_lake::report::RequestCounts;
 use stedi_proto::{DismissReason, Registered};
 use stedi_store::{CommitLog, Lake};
-use stedi_worker::task::Executor;
+use stedi_worker::task::{Executor, TaskError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
 use tonic::transport::Endpoint;
 
 use crate::args::Args;
@@ -34,7 +35,21 @@ pub(crate) enum OpenError {
     #[error(transparent)]
     Lake(#[from] stedi_store::OpenError),
     #[error("failed to prepare for the run: {0}")]
-    Executor(String),
+    Executor(TaskError),
+    #[error("failed to prepare for the run: {0}")]
+    Panicked(JoinError),
+}
+
+impl OpenError {
+    /// How the worker ends with it.
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Lake(stedi_store::OpenError::PermissionDenied(_)) => Exit::NoPermission,
+            Self::Lake(_) => Exit::Config,
+            Self::Executor(error) if error.class == FailureClass::Permanent => Exit::Config,
+            Self::Executor(_) | Self::Panicked(_) => Exit::System,
+        }
+    }
 }
 
 /// SIGTERM and SIGINT.
@@ -143,8 +158,7 @@ fn exit_of(worker: &Worker, end: &End) -> Option<Exit> {
         }
         End::Lake(error) => {
             tracing::error!(%error, "failed to open the lake");
-            let denied = matches!(error, OpenError::Lake(stedi_store::OpenError::PermissionDenied(_)));
-            Some(if denied { Exit::NoPermission } else { Exit::Config })
+            Some(error.exit())
         }
         End::Dismissed { why: DismissReason::Drained, .. } => Some(Exit::Drained),
         // a worker that was told to go does not come back for a stream
@@ -221,9 +235,9 @@ impl Worker {
         let opened = tokio::task::spawn_blocking(move || {
             let lake = Lake::open(&uri)?;
             let executor = Executor::new(lake.clone(), wanted, bytes, slots, scratch, runtime);
-            Ok::<_, OpenError>((lake, executor.map_err(|error| OpenError::Executor(error.message))?))
+            Ok::<_, OpenError>((lake, executor.map_err(OpenError::Executor)?))
         });
-        let (lake, executor) = opened.await.map_err(|error| OpenError::Executor(error.to_string()))??;
+        let (lake, executor) = opened.await.map_err(OpenError::Panicked)??;
         let executor = Arc::new(executor);
         self.run = Some(KnownRun { context: context.clone(), lake, executor: Arc::clone(&executor) });
         Ok(executor)
@@ -243,5 +257,22 @@ impl Worker {
         let Some(run) = &self.run else { return false };
         let latest = self.health.while_waiting(CommitLog::new(&run.lake).latest()).await;
         latest.is_ok_and(|latest| latest.is_some_and(|commit| commit.run_id == run.context.run_id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_may_be_this_machines_fault_does_not_end_the_run() {
+        let executor = |class| OpenError::Executor(TaskError::new(class, "why".to_owned()));
+        assert_eq!(executor(FailureClass::Permanent).exit(), Exit::Config);
+        assert_eq!(executor(FailureClass::TransientIo).exit(), Exit::System);
+        let ended = tokio::spawn(std::future::pending::<()>());
+        ended.abort();
+        assert_eq!(OpenError::Panicked(ended.await.expect_err("aborted")).exit(), Exit::System);
+        let missing = stedi_store::Lake::open("s3://").expect_err("no bucket");
+        assert_eq!(OpenError::from(missing).exit(), Exit::Config);
     }
 }

@@ -134,6 +134,18 @@ fn of_scratch(error: &ScratchError) -> FailureClass {
     }
 }
 
+/// The class of what keeps the scratch folder from being made, before there is any task: unless the name is wrong, another
+/// machine may have a better disk.
+pub(super) fn of_making(error: &io::Error) -> FailureClass {
+    use io::ErrorKind::{AlreadyExists, InvalidFilename, InvalidInput, NotADirectory, NotFound, PermissionDenied};
+    match error.kind() {
+        AlreadyExists | InvalidFilename | InvalidInput | NotADirectory | NotFound | PermissionDenied => {
+            FailureClass::Permanent
+        }
+        _ => FailureClass::TransientIo,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use stedi_store::Action;
@@ -159,6 +171,18 @@ mod tests {
         assert_eq!(TaskError::from(WorkError::Cancelled).class, FailureClass::Cancelled);
         let full = ScratchError::Full { dir: "/s".into(), free_mib: 1, wanted_mib: 2 };
         assert_eq!(TaskError::from(WorkError::Scratch(full)).class, FailureClass::Permanent);
+    }
+
+    #[test]
+    fn a_scratch_folder_that_cannot_be_made_is_its_names_fault_or_the_machines() {
+        use rustix::io::Errno;
+        let of = |errno: Errno| of_making(&errno.into());
+        for errno in [Errno::NOSPC, Errno::DQUOT, Errno::ROFS, Errno::IO] {
+            assert_eq!(of(errno), FailureClass::TransientIo, "{errno:?}");
+        }
+        for errno in [Errno::ACCESS, Errno::PERM, Errno::NOTDIR, Errno::EXIST, Errno::NAMETOOLONG] {
+            assert_eq!(of(errno), FailureClass::Permanent, "{errno:?}");
+        }
     }
 
     #[test]

@@ -343,6 +343,44 @@ fn workers_with_more_memory_come_when_a_task_needs_them() {
 }
 
 #[test]
+fn a_job_that_cannot_be_made_is_tried_again_and_ends_the_run_in_the_end() {
+    let make = [Step::Make { pool: Pool::Standard, size: 2 }];
+    let mut refused = controller();
+    assert_eq!(refused.decide(0, &need(9, 0, 0)), make);
+    let told = refused.not_made(Pool::Standard, "exceeded quota".to_owned()).expect("it is news");
+    assert_eq!(told.reason(), "WorkersNotCreated");
+    assert!(told.note().contains("n-w cannot be created: exceeded quota"), "{}", told.note());
+    assert_eq!(refused.decide(2_000, &need(9, 0, 0)), make);
+    assert_eq!(refused.not_made(Pool::Standard, "exceeded quota".to_owned()), None, "once is enough");
+    let steps = refused.decide(60_000, &need(9, 0, 0));
+    let message = failure(&steps).expect("it fails");
+    assert!(message.contains("1m") && message.contains("n-w cannot be created: exceeded quota"), "{message}");
+    assert_eq!((steps.len(), refused.decide(62_000, &need(9, 0, 0))), (1, Vec::new()), "and makes none any more");
+}
+
+#[test]
+fn the_time_without_a_job_counts_from_when_it_is_wanted_and_its_pods_have_their_own_reasons() {
+    let wants = |tasks| Need { high_memory_tasks: tasks, ..need(4, 2, 1) };
+    let refuse = |controller: &mut Controller| drop(controller.not_made(Pool::HighMemory, "no".to_owned()));
+    let mut controller = at_work(2);
+    controller.decide(0, &wants(1));
+    refuse(&mut controller);
+    assert_eq!(controller.decide(30_000, &wants(0)), [], "somebody else has done it");
+    assert_eq!(controller.decide(90_000, &wants(1)), [Step::Make { pool: Pool::HighMemory, size: 1 }]);
+    refuse(&mut controller);
+    let steps = controller.decide(150_000, &wants(1));
+    assert!(failure(&steps).is_some_and(|message| message.contains("n-wm cannot be created: no")), "{steps:?}");
+    // one that is made in the end is not in the way any more
+    let mut controller = at_work(2);
+    controller.decide(0, &wants(1));
+    refuse(&mut controller);
+    controller.see(Seen::Job(JobView { pool: Pool::HighMemory, ..job(1) }));
+    controller.decide(59_000, &wants(1));
+    let steps = controller.decide(61_000, &wants(1));
+    assert!(failure(&steps).is_some_and(|message| !message.contains("cannot be created")), "{steps:?}");
+}
+
+#[test]
 fn sizes_are_those_that_are_asked_for_and_those_that_are_ready() {
     let mut controller = at_work(3);
     controller.see(Seen::Pod(pod(1, PodState::Coming)));

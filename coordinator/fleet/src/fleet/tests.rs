@@ -1,5 +1,6 @@
 //! The fleet against an API server that is a function, with every request on record.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -168,18 +169,43 @@ async fn a_pod_that_runs_out_of_memory_is_told_to_the_loop() {
     assert_eq!(update, Update::Lost { pod: "nightly-1-w-0-x".to_owned(), class, message });
 }
 
-#[tokio::test]
-async fn without_the_right_to_make_workers_the_run_ends_with_what_is_missing() {
-    let (cluster, _) = server(|sent| match sent.method {
+#[tokio::test(start_paused = true)]
+async fn without_the_right_to_make_workers_that_is_told_and_the_run_ends_in_the_end() {
+    let (cluster, record) = server(|sent| match sent.method {
         Method::PATCH => refused(403, "Forbidden"),
         _ => quiet(sent),
     });
     let fleet = Arc::new(fleet(cluster).await);
     let mut running = fleet.start("01RUN".to_owned());
-    let update = soon(running.update()).await;
+    let deadline = tokio::time::Instant::now() + fleet.pending_deadline();
+    let Update::Failed { message } = running.update().await else { panic!("it is not said") };
+    assert!(tokio::time::Instant::now() >= deadline, "there may be room in a quota again");
     running.stop().await;
-    let Update::Failed { message } = update else { panic!("{update:?}") };
     assert!(message.contains("patch jobs nightly-1-w") && message.contains("rbac.create"), "{message}");
+    assert!(sent(&record, &Method::PATCH, "/jobs/nightly-1-w").len() > 2);
+    let events = sent(&record, &Method::POST, "/events");
+    let told: Vec<_> = events.iter().map(|sent| &sent.body["reason"]).collect();
+    assert_eq!(told, [&json!("WorkersNotCreated")], "once is enough");
+}
+
+#[tokio::test(start_paused = true)]
+async fn workers_that_a_quota_has_no_room_for_are_made_when_it_has() {
+    let tries = AtomicUsize::new(0);
+    let (cluster, record) = server(move |sent| match sent.method {
+        Method::PATCH if tries.fetch_add(1, Ordering::Relaxed) < 3 => refused(403, "Forbidden"),
+        _ => quiet(sent),
+    });
+    let fleet = Arc::new(fleet(cluster).await);
+    let running = fleet.start("01RUN".to_owned());
+    let events = || sent(&record, &Method::POST, "/events").into_iter().map(|sent| sent.body["reason"].clone());
+    soon(async {
+        while events().count() < 2 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+    running.stop().await;
+    assert_eq!(events().collect::<Vec<_>>(), ["WorkersNotCreated", "WorkersCreated"]);
 }
 
 #[tokio::test]
@@ -225,27 +251,44 @@ async fn that_the_catalog_does_not_show_a_commit_is_told_after_the_commit() {
     assert_eq!(told, [(&json!("Committed"), &json!("Normal")), (&json!("PublishFailed"), &json!("Warning"))]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_coordinator_that_goes_leaves_everything_to_the_next() {
     let (cluster, record) = server(quiet);
     soon(fleet(cluster).await.end(&Ending::Stopped)).await;
     assert!(sent(&record, &Method::DELETE, "").is_empty() && sent(&record, &Method::PATCH, "").is_empty());
 }
 
-#[tokio::test]
-async fn a_coordinator_whose_job_goes_has_no_next_one() {
-    let (cluster, record) = server(quiet);
+/// What is left of a coordinator's workers when it is told to go, and its Job looks like this, one after the other.
+async fn stopped_under(jobs: Vec<Value>) -> Record {
+    let (cluster, _) = server(quiet);
     let fleet = fleet(cluster).await;
-    let mut going = coordinator_job();
-    going["metadata"]["deletionTimestamp"] = json!("2026-11-24T12:00:00Z");
-    let (cluster, later) = server(move |sent| match sent.path.as_str() {
-        path if path.ends_with("/jobs/nightly-1") => ok(going.clone()),
+    let looks = AtomicUsize::new(0);
+    let (cluster, record) = server(move |sent| match sent.path.as_str() {
+        path if path.ends_with("/jobs/nightly-1") => {
+            let look = looks.fetch_add(1, Ordering::Relaxed);
+            ok(jobs[look.min(jobs.len() - 1)].clone())
+        }
         _ => quiet(sent),
     });
     soon(Fleet { cluster, ..fleet }.end(&Ending::Stopped)).await;
-    assert!(sent(&record, &Method::DELETE, "").is_empty());
-    assert_eq!(sent(&later, &Method::DELETE, "").len(), 2);
-    assert_eq!(sent(&later, &Method::PATCH, "/secrets/stedi-tls").len(), 1);
+    record
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_coordinator_whose_job_goes_ends_or_is_suspended_has_no_next_one() {
+    let mut going = coordinator_job();
+    going["metadata"]["deletionTimestamp"] = json!("2026-11-24T12:00:00Z");
+    let mut over = coordinator_job();
+    let too_long = json!({"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded"});
+    over["status"] = json!({"conditions": [too_long]});
+    let mut suspended = coordinator_job();
+    suspended["spec"] = json!({"suspend": true, "template": {}});
+    // Kubernetes may delete the pods first and tell why a moment later
+    for jobs in [vec![going], vec![over.clone()], vec![suspended], vec![coordinator_job(), over]] {
+        let record = stopped_under(jobs.clone()).await;
+        assert_eq!(sent(&record, &Method::DELETE, "").len(), 2, "{jobs:?}");
+        assert_eq!(sent(&record, &Method::PATCH, "/secrets/stedi-tls").len(), 1, "{jobs:?}");
+    }
 }
 
 #[tokio::test]
@@ -286,6 +329,25 @@ async fn what_others_left_behind_goes_at_the_start() {
     let removed = sent(&record, &Method::PATCH, "/secrets/stedi-tls").remove(0).body;
     let keys: Vec<&String> = removed["data"].as_object().expect("data").keys().collect();
     assert!(keys.iter().all(|key| key.starts_with("nightly-0.")), "{keys:?}");
+}
+
+#[tokio::test]
+async fn who_starts_while_it_is_tidied_up_keeps_its_certificates() {
+    let another_has_started = AtomicBool::new(false);
+    let (cluster, record) = server(move |sent| match (sent.method.as_str(), sent.path.as_str()) {
+        ("GET", path) if path.ends_with("/jobs") => {
+            another_has_started.store(true, Ordering::Relaxed);
+            list(&[coordinator_job()])
+        }
+        ("GET", path) if path.ends_with("/secrets/stedi-tls") => {
+            let data =
+                if another_has_started.load(Ordering::Relaxed) { json!({"nightly-2.ca.pem": ""}) } else { json!({}) };
+            ok(json!({"metadata": {"name": "stedi-tls"}, "data": data}))
+        }
+        _ => quiet(sent),
+    });
+    fleet(cluster).await.tidy().await.expect("it can be listed");
+    assert!(sent(&record, &Method::PATCH, "/secrets/stedi-tls").is_empty());
 }
 
 #[tokio::test]

@@ -241,7 +241,7 @@ impl Job {
 
     fn check_deadlines(&self, now_ms: u64) -> Result<(), JobError> {
         if let Some(deadline_ms) = self.config.deadline_ms
-            && now_ms > deadline_ms
+            && now_ms - self.held_back.until(now_ms) > deadline_ms
             && !matches!(self.phase, Phase::Commit(..))
         {
             return Err(JobError::Deadline { deadline_ms });
