@@ -95,10 +95,6 @@ fn customers_of_one_object_are_counted_while_it_is_read() {
     assert_code(&scene.stedi("run", &["--memory", "512MiB"]), 0);
 }
 
-fn rows(scene: &Scene) -> Vec<u64> {
-    scene.commit().expect("a commit").tables.into_values().map(|table| table.rows).collect()
-}
-
 #[test]
 fn records_of_megabytes_that_cannot_be_read_fit_in_little_memory() {
     const RECORDS: u64 = 5;
@@ -123,7 +119,7 @@ fn records_of_megabytes_that_cannot_be_read_fit_in_little_memory() {
     assert!(resident <= 64 << 10, "{resident} KiB resident");
     let commit = scene.commit().expect("the run committed");
     assert_eq!(commit.landing[&stedi_lake::LandingTable::Accelerometer].quarantined, RECORDS);
-    assert_eq!(rows(&scene), rows(&whole), "the other records are read");
+    assert_eq!(scene.rows(), whole.rows(), "the other records are read");
     let mut raw: Vec<Vec<u8>> = Vec::new();
     for path in scene.files().into_keys().filter(|path| path.contains("/quarantine/")) {
         let file =
@@ -172,7 +168,7 @@ fn names_of_megabytes_fit_in_little_memory() {
     let resident = run.resident_kib_max();
     assert_code(&run.finish(), 0);
     assert!(resident <= 64 << 10, "{resident} KiB resident");
-    assert_eq!(rows(&scene), rows(&whole), "they are nobody's");
+    assert_eq!(scene.rows(), whole.rows(), "they are nobody's");
 
     // of customers, names are held
     let customers: String = (0..3).map(|n| format!("{{\"email\":\"{}\",\"serialNumber\":\"s\"}}\n", of(n))).collect();

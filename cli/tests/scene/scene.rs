@@ -140,6 +140,11 @@ impl Scene {
         records.into_iter().next_back()
     }
 
+    /// How many rows the five tables have.
+    pub(crate) fn rows(&self) -> Vec<u64> {
+        self.commit().expect("a commit").tables.into_values().map(|table| table.rows).collect()
+    }
+
     /// All commit records.
     pub(crate) fn commits(&self) -> Vec<CommitRecord> {
         let Ok(log) = fs::read_dir(self.path(layout::LOG)) else { return Vec::new() };
