@@ -179,8 +179,6 @@ impl Job<'_> {
             .num_threads(threads)
             .build()
             .map_err(|error| RunError::Runtime(std::io::Error::other(error)))?;
-        pool.install(|| customers::write(&directory, &has_reading, self.run.options.compression, &parts))
-            .map_err(WorkError::Encode)?;
         let stage = Join {
             directory: &directory,
             options: self.run.options,
@@ -189,7 +187,7 @@ impl Job<'_> {
             progress: self.progress,
             cancel: self.progress.cancel_flag(),
         };
-        join(&stage, &shuffle, &pool)?;
+        join(&stage, &has_reading, &shuffle, &pool)?;
         let parts = parts.into_written();
         let mut moved = TaskCost::default();
         for (_, part) in &parts {

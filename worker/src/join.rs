@@ -1,4 +1,5 @@
-//! The join stage: shard by shard, within the memory budget, from the shuffle to the parts.
+//! The join stage: shard by shard, within the memory budget, from the shuffle to the parts; and the customers' parts beside
+//! them.
 
 pub(crate) mod gate;
 mod slice;
@@ -13,13 +14,12 @@ use stedi_engine::packed::{PackRow, Unpacker};
 use stedi_lake::CuratedTable;
 use stedi_lake::options::TableOptions;
 
-use crate::WorkError;
 use crate::memory::MemoryPlan;
 use crate::parts::LakeParts;
 use crate::progress::Progress;
 use crate::scratch::{Scratch, ScratchError};
 use crate::shuffle::{Lane, Rows, ShuffleStore};
-use crate::threads;
+use crate::{WorkError, customers, threads};
 use gate::Gate;
 use slice::Key;
 use spaces::Spaces;
@@ -44,11 +44,17 @@ pub struct Join<'a> {
     pub cancel: &'a AtomicBool,
 }
 
-/// Joins all shards of `shuffle` and writes their parts; `pool` does the computing.
+/// Joins all shards of `shuffle` and writes their parts, and the two tables of customers, of whose users `has_reading` tells
+/// who has readings; `pool` does the computing.
 ///
 /// # Errors
 /// If a part cannot be written, the scratch cannot be used, or the run is cancelled.
-pub fn join(join: &Join<'_>, shuffle: &ShuffleStore<'_>, pool: &rayon::ThreadPool) -> Result<(), WorkError> {
+pub fn join(
+    join: &Join<'_>,
+    has_reading: &[bool],
+    shuffle: &ShuffleStore<'_>,
+    pool: &rayon::ThreadPool,
+) -> Result<(), WorkError> {
     let gate = Gate::new(join.memory.join_bytes);
     let spaces = Spaces::default();
     let mut shards: Vec<u32> = (0..shuffle.shards()).collect();
@@ -60,7 +66,15 @@ pub fn join(join: &Join<'_>, shuffle: &ShuffleStore<'_>, pool: &rayon::ThreadPoo
     join.progress.shards_total.store(shards.len() as u64, Ordering::Relaxed);
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
+    let customers_begun = AtomicBool::new(false);
     let drive = || -> Result<(), WorkError> {
+        if !customers_begun.swap(true, Ordering::Relaxed) {
+            // they are encoded by one thread, and the others need not wait
+            let _admitted = gate.enter(join.directory.memory_bytes(), join.cancel).ok_or(WorkError::Cancelled)?;
+            let compression = join.options.compression;
+            pool.install(|| customers::write(join.directory, has_reading, compression, join.parts))
+                .map_err(WorkError::Encode)?;
+        }
         while !stop.load(Ordering::Relaxed) {
             let Some(&shard) = shards.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
             join.check_cancelled()?;

@@ -23,16 +23,15 @@ pub(super) fn bit_width(max: u64) -> u32 {
 
 /// Appends the low `width` bits of each value, least significant bit first, and fills the last byte with zeros.
 fn pack(values: impl Iterator<Item = u64>, width: u32, out: &mut Vec<u8>) {
-    let mut bits = 0_u128;
+    let mut bits = 0_u64;
     let mut held = 0;
     for value in values {
-        bits |= u128::from(value) << held;
+        bits |= value << held;
         held += width;
-        if held >= 64 {
-            #[expect(clippy::cast_possible_truncation, reason = "the low half is what is written")]
-            out.extend_from_slice(&(bits as u64).to_le_bytes());
-            bits >>= 64;
-            held -= 64;
+        if held >= u64::BITS {
+            out.extend_from_slice(&bits.to_le_bytes());
+            held -= u64::BITS;
+            bits = value.checked_shr(width - held).unwrap_or(0);
         }
     }
     out.extend_from_slice(&bits.to_le_bytes()[..held.div_ceil(8) as usize]);

@@ -9,6 +9,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
+use parquet::file::statistics::Statistics;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use proptest::prelude::*;
@@ -48,6 +49,15 @@ fn check_index(bytes: &Bytes, pages: usize, nulls: u64) {
     assert!(metadata.column_index().is_some());
 }
 
+/// The least and the greatest double of the chunk, as its statistics tell them.
+fn doubles_bounds(bytes: &Bytes) -> Option<(f64, f64)> {
+    let reader = SerializedFileReader::new(bytes.clone()).expect("Parquet");
+    match reader.metadata().row_group(0).column(0).statistics() {
+        Some(Statistics::Double(found)) => Some((*found.min_opt()?, *found.max_opt()?)),
+        other => panic!("statistics of doubles: {other:?}"),
+    }
+}
+
 const COMPRESSIONS: [Compression; 3] = [Compression::Zstd, Compression::Snappy, Compression::None];
 
 fn compression() -> impl Strategy<Value = Compression> {
@@ -81,6 +91,9 @@ proptest! {
             pages.into_iter().map(|page| page.into_iter().map(|v| f64::from_bits(v.cast_unsigned())).collect()).collect();
         let values: Vec<Values<'_>> = pages.iter().map(|page| Values::Double(page)).collect();
         let bytes = file("optional double c", compression, &values);
+        let there = || pages.iter().flatten().copied().filter(|v| !v.is_nan());
+        let expected_bounds = there().next().map(|v| (there().fold(v, f64::min), there().fold(v, f64::max)));
+        prop_assert_eq!(doubles_bounds(&bytes), expected_bounds);
         let expected: Vec<Option<u64>> = pages.iter().flatten().map(|v| (!v.is_nan()).then_some(v.to_bits())).collect();
         check_index(&bytes, pages.len(), expected.iter().filter(|v| v.is_none()).count() as u64);
         let back = read(bytes, |a| a.as_primitive::<Float64Type>().iter().map(|v| v.map(f64::to_bits)).collect());
