@@ -44,8 +44,8 @@ pub struct Join<'a> {
     pub cancel: &'a AtomicBool,
 }
 
-/// Joins all shards of `shuffle` and writes their parts, and the two tables of customers, of whose users `has_reading` tells
-/// who has readings; `pool` does the computing.
+/// Joins all shards of `shuffle` and writes their parts, and the two tables of customers, where `has_reading` tells which
+/// users have readings; `pool` does the computing.
 ///
 /// # Errors
 /// If a part cannot be written, the scratch cannot be used, or the run is cancelled.
