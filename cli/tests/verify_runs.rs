@@ -19,8 +19,7 @@ fn lake_in(folder: &Path) -> Lake {
 
 fn generated(folder: &Path, config: &GenerateConfig) -> Lake {
     let lake = lake_in(folder);
-    let root = object_store::path::Path::ROOT;
-    wait(generate(config.clone(), lake.store().as_ref(), &root)).expect("there is room for a small landing");
+    wait(generate(config.clone(), &lake)).expect("there is room for a small landing");
     lake
 }
 

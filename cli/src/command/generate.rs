@@ -23,10 +23,9 @@ pub(crate) fn generate(args: &GenerateArgs) -> anyhow::Result<u8> {
 /// Generates landing; when the process is interrupted, none is left.
 pub(crate) fn into_lake(config: GenerateConfig, lake: &Lake) -> anyhow::Result<Result<GenerateReport, GenerateError>> {
     let interrupt = Interrupt::listen()?;
-    let (store, root) = (lake.store(), lake.path(""));
     let generated = block_on(async {
         tokio::select! {
-            report = generate_landing(config, store.as_ref(), &root) => Some(report),
+            report = generate_landing(config, lake) => Some(report),
             () = interrupt.wait() => None,
         }
     })?;

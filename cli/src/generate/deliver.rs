@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use futures::channel::oneshot;
 use futures::{StreamExt, TryStreamExt};
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use stedi_lake::LandingTable;
+use stedi_store::{Action, Lake, PutNew, StoreError};
 
 use super::manifest::{GenerateReport, MANIFEST_PATH, Manifest, ManifestObject};
 use super::plan::{ObjectSpec, plan};
@@ -36,43 +35,40 @@ pub enum GenerateError {
         /// The landing prefix.
         prefix: String,
     },
-    /// The store refused.
-    #[error("cannot {action} `{path}`: check that the lake exists and may be written")]
-    Store {
-        /// What was tried.
-        action: &'static str,
-        /// On which object or prefix.
-        path: String,
-        /// What the store said.
-        source: object_store::Error,
+    /// An object appeared meanwhile.
+    #[error("`{object}` appeared while landing was generated: let only one `stedi generate` write to a lake at a time")]
+    Exists {
+        /// The object.
+        object: String,
     },
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
-/// Generates a landing below `root`, with its [manifest](Manifest) last. Needs a tokio runtime if the store needs one.
+/// Generates a landing in `lake`, with its [manifest](Manifest) last. Needs a tokio runtime if the lake needs one.
 ///
 /// Objects are made on the current rayon pool, a few more than it has threads at once, each of about 16 MiB.
 ///
 /// # Errors
 /// If the configuration makes no landing, if any landing prefix has objects already, or if the store refuses. Objects
 /// put before the failure stay.
-pub async fn generate(
-    config: GenerateConfig,
-    store: &dyn ObjectStore,
-    root: &Path,
-) -> Result<GenerateReport, GenerateError> {
+pub async fn generate(config: GenerateConfig, lake: &Lake) -> Result<GenerateReport, GenerateError> {
     check(&config)?;
-    refuse_landing(store, root).await?;
+    refuse_landing(lake).await?;
+    // of landing that was removed
+    lake.delete(MANIFEST_PATH).await?;
     let specs = plan(&config);
     let config = Arc::new(config);
     let in_flight = rayon::current_num_threads() + WAITING_OBJECTS;
     let objects: Vec<ManifestObject> = futures::stream::iter(specs)
-        .map(|spec| deliver(Arc::clone(&config), spec, store, root))
+        .map(|spec| deliver(Arc::clone(&config), spec, lake))
         .buffered(in_flight)
         .try_collect()
         .await?;
     let manifest = Manifest::new(&config, objects);
     let json = serde_json::to_vec_pretty(&manifest).expect("a manifest is plain data");
-    put(store, root, MANIFEST_PATH, json).await?;
+    put(lake, MANIFEST_PATH, json).await?;
     Ok(manifest.report())
 }
 
@@ -86,26 +82,20 @@ fn check(config: &GenerateConfig) -> Result<(), GenerateError> {
     Ok(())
 }
 
-async fn refuse_landing(store: &dyn ObjectStore, root: &Path) -> Result<(), GenerateError> {
+async fn refuse_landing(lake: &Lake) -> Result<(), GenerateError> {
     for table in LandingTable::ALL {
-        let prefix = below(root, table.path());
-        let first = store.list(Some(&prefix)).next().await.transpose();
-        let first =
-            first.map_err(|source| GenerateError::Store { action: "list", path: prefix.to_string(), source })?;
-        if let Some(found) = first {
-            let (object, prefix) = (found.location.to_string(), prefix.to_string());
+        // one will do: a listing of all may be long
+        let first = lake.store().list(Some(&lake.path(table.path()))).try_next().await;
+        let failed = |error| StoreError::of_store(Action::List, lake.location(table.path()), error);
+        if let Some(found) = first.map_err(failed)? {
+            let (object, prefix) = (found.location.to_string(), lake.path(table.path()).to_string());
             return Err(GenerateError::LandingNotEmpty { object, prefix });
         }
     }
     Ok(())
 }
 
-async fn deliver(
-    config: Arc<GenerateConfig>,
-    spec: ObjectSpec,
-    store: &dyn ObjectStore,
-    root: &Path,
-) -> Result<ManifestObject, GenerateError> {
+async fn deliver(config: Arc<GenerateConfig>, spec: ObjectSpec, lake: &Lake) -> Result<ManifestObject, GenerateError> {
     let (sender, made) = oneshot::channel();
     rayon::spawn(move || {
         let object = object(&config, &spec);
@@ -113,18 +103,14 @@ async fn deliver(
         let _ = sender.send((ManifestObject::new(&spec, &object), object.bytes));
     });
     let (entry, bytes) = made.await.expect("the maker sends before it ends");
-    put(store, root, &entry.key, bytes).await?;
+    put(lake, &entry.key, bytes).await?;
     Ok(entry)
 }
 
-async fn put(store: &dyn ObjectStore, root: &Path, path: &str, bytes: Vec<u8>) -> Result<(), GenerateError> {
-    let location = below(root, path);
-    match store.put(&location, PutPayload::from(bytes)).await {
-        Ok(_) => Ok(()),
-        Err(source) => Err(GenerateError::Store { action: "write", path: location.to_string(), source }),
+async fn put(lake: &Lake, path: &str, bytes: Vec<u8>) -> Result<(), GenerateError> {
+    match lake.put_cold(path, bytes.into()).await? {
+        PutNew::Created => Ok(()),
+        // somebody else generates, too
+        PutNew::Exists => Err(GenerateError::Exists { object: lake.location(path) }),
     }
-}
-
-fn below(root: &Path, path: &str) -> Path {
-    root.parts().chain(Path::from(path).parts()).collect()
 }

@@ -10,12 +10,41 @@ pub(super) struct LineWriter {
     out: Vec<u8>,
     digits: itoa::Buffer,
     timestamp_key: &'static str,
-    end: &'static str,
+    end: Phrase<4>,
     /// The end of a reading for each of the usual x, y and z.
-    motions: Vec<String>,
+    motions: Vec<Phrase<32>>,
     /// The user of the newest reading, and how a reading of that user starts.
     user: String,
-    user_start: Vec<u8>,
+    user_start: Phrase<96>,
+    /// The serial number of the newest step reading, with the keys around it.
+    serial: String,
+    serial_and_keys: Phrase<96>,
+}
+
+/// Text that is written again and again, of at most `N` bytes. Copying all `N` takes a few instructions; to copy as many as
+/// there are takes a call.
+#[derive(Clone, Copy)]
+struct Phrase<const N: usize> {
+    bytes: [u8; N],
+    length: usize,
+}
+
+impl<const N: usize> Phrase<N> {
+    /// The text that `parts` make together; nothing that the model makes up is longer than `N`.
+    fn new(parts: &[&str]) -> Self {
+        let (mut bytes, mut length) = ([0; N], 0);
+        for part in parts {
+            bytes[length..length + part.len()].copy_from_slice(part.as_bytes());
+            length += part.len();
+        }
+        Self { bytes, length }
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        let end = out.len() + self.length;
+        out.extend_from_slice(&self.bytes);
+        out.truncate(end);
+    }
 }
 
 /// The usual values of x, y and z, and how they are written.
@@ -27,7 +56,7 @@ impl LineWriter {
         let mut motions = Vec::with_capacity(27);
         for (_, x) in AXIS {
             for (_, y) in AXIS {
-                motions.extend(AXIS.map(|(_, z)| format!(",\"x\":{x},\"y\":{y},\"z\":{z}{end}")));
+                motions.extend(AXIS.map(|(_, z)| Phrase::new(&[",\"x\":", x, ",\"y\":", y, ",\"z\":", z, end])));
             }
         }
         Self {
@@ -35,9 +64,11 @@ impl LineWriter {
             digits: itoa::Buffer::new(),
             motions,
             user: String::new(),
-            user_start: Vec::new(),
+            user_start: Phrase::new(&[]),
+            serial: String::new(),
+            serial_and_keys: Phrase::new(&[]),
             timestamp_key: if shape.old_timestamp_key { "\",\"timeStamp\":" } else { "\",\"timestamp\":" },
-            end,
+            end: Phrase::new(&[end]),
         }
     }
 
@@ -56,15 +87,12 @@ impl LineWriter {
     fn accelerometer(&mut self, row: &AccelerometerRow<&str>) {
         if self.user != row.user {
             row.user.clone_into(&mut self.user);
-            self.user_start.clear();
-            for part in ["{\"user\":\"", row.user, self.timestamp_key] {
-                self.user_start.extend_from_slice(part.as_bytes());
-            }
+            self.user_start = Phrase::new(&["{\"user\":\"", row.user, self.timestamp_key]);
         }
-        self.out.extend_from_slice(&self.user_start);
+        self.user_start.write(&mut self.out);
         self.integer(row.timestamp_ms);
         match (axis(row.x), axis(row.y), axis(row.z)) {
-            (Some(x), Some(y), Some(z)) => self.out.extend_from_slice(self.motions[9 * x + 3 * y + z].as_bytes()),
+            (Some(x), Some(y), Some(z)) => self.motions[9 * x + 3 * y + z].write(&mut self.out),
             _ => self.unusual_motion(row),
         }
     }
@@ -76,20 +104,26 @@ impl LineWriter {
                 self.text(&format!("{value:?}"));
             }
         }
-        self.text(self.end);
+        self.end.write(&mut self.out);
     }
 
     fn step_trainer(&mut self, row: &StepTrainerRow<&str>) {
+        if self.serial != row.serial_number {
+            row.serial_number.clone_into(&mut self.serial);
+            self.serial_and_keys =
+                Phrase::new(&[",\"serialNumber\":\"", row.serial_number, "\",\"distanceFromObject\":"]);
+        }
         self.text("{\"sensorReadingTime\":");
         self.integer(row.reading_time_ms);
-        self.text(",\"serialNumber\":\"");
-        self.text(row.serial_number);
-        self.text("\"");
         if let Some(distance) = row.distance {
-            self.text(",\"distanceFromObject\":");
+            self.serial_and_keys.write(&mut self.out);
             self.integer(distance);
+        } else {
+            for part in [",\"serialNumber\":\"", row.serial_number, "\""] {
+                self.text(part);
+            }
         }
-        self.text(self.end);
+        self.end.write(&mut self.out);
     }
 
     fn customer(&mut self, customer: &Customer) {
@@ -125,7 +159,7 @@ impl LineWriter {
                 self.integer(value);
             }
         }
-        self.text(self.end);
+        self.end.write(&mut self.out);
     }
 
     fn text(&mut self, text: &str) {
@@ -137,7 +171,9 @@ impl LineWriter {
     }
 }
 
-/// The index of a value in [`AXIS`].
+/// The index of a value in [`AXIS`], without branches that depend on chance.
 fn axis(value: Option<f64>) -> Option<usize> {
-    AXIS.iter().position(|(usual, _)| value == Some(*usual))
+    let value = value?;
+    let nearest = usize::from(value > -0.5) + usize::from(value > 0.5);
+    (AXIS[nearest].0 == value).then_some(nearest)
 }

@@ -123,7 +123,7 @@ impl<'c> Person<'c> {
         let (first, last) = self.name();
         match (self.config.profile, self.customer / NAME_PAIRS) {
             (Profile::Messy, _) => odd::email(self.customer, first, last),
-            (_, 0) => format!("{first}.{last}@test.com"),
+            (_, 0) => [first, ".", last, "@test.com"].concat(),
             (_, n) => format!("{first}.{last}.{n}@test.com"),
         }
     }

@@ -36,6 +36,25 @@ const MOTIONS: [(f64, f64, f64); 18] = {
     motions
 };
 
+/// The readings of [`EACH_READING`] that a step has, by 10 bits of chance: 2.78 of them on average.
+static READINGS: [u64; 1024] = {
+    let mut readings = [0; 1024];
+    let mut bits = 0;
+    while bits < 1024 {
+        let count = match bits {
+            0..41 => 1,
+            41..287 => 2,
+            287..942 => 3,
+            942..1003 => 4,
+            1003..1016 => 5,
+            _ => 6,
+        };
+        readings[bits] = EACH_READING & ((1 << (3 * count)) - 1);
+        bits += 1;
+    }
+    readings
+};
+
 /// A step reading and its accelerometer readings, before anything is formatted.
 struct Step {
     time_ms: i64,
@@ -46,18 +65,12 @@ struct Step {
 }
 
 impl Step {
-    /// Adds up rather than branches: chance is what a processor cannot predict.
-    fn accelerometer_readings(&self) -> u32 {
-        let bits = self.word & 1023;
-        [41, 287, 942, 1003, 1016].iter().fold(1, |readings, end| readings + u32::from(bits >= *end))
-    }
-
     /// The accelerometer readings that `round` delivers: bit `3 * n` stands for the `n`th. Looks at all at once, as most
     /// rounds have none.
     fn readings_in(&self, round: u64) -> u64 {
         let differing = (self.word >> 10) ^ (round * EACH_READING);
         let other_round = differing | differing >> 1 | differing >> 2;
-        !other_round & EACH_READING & ((1 << (3 * self.accelerometer_readings())) - 1)
+        !other_round & EACH_READING & READINGS[index(self.word & 1023)]
     }
 
     fn motion(&self, reading: u32) -> (f64, f64, f64) {

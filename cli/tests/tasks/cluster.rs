@@ -89,10 +89,7 @@ impl Scene {
     fn in_lake(config: &GenerateConfig, folder: TempDir, server: Option<S3Server>, lake: Lake) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-        let root = lake.path("");
-        runtime
-            .block_on(generate(config.clone(), lake.store().as_ref(), &root))
-            .expect("there is room for a small landing");
+        runtime.block_on(generate(config.clone(), &lake)).expect("there is room for a small landing");
         Self { folder, server, lake, runtime, embedded: None, slice_bytes: SLICE_BYTES_MAX }
     }
 

@@ -314,6 +314,21 @@ impl Lake {
         }
     }
 
+    /// Creates an object of megabytes that nobody reads at once, as [`Self::put_new`] does and faster: a loss of power may
+    /// still take it.
+    ///
+    /// # Errors
+    /// As [`Self::put_new`].
+    pub async fn put_cold(&self, below: &str, bytes: Bytes) -> Result<PutNew, StoreError> {
+        match &self.place {
+            Place::Local(local) => {
+                let (local, below) = (local.clone(), below.to_owned());
+                blocking(move || local.put_cold(&below, &bytes)).await
+            }
+            Place::S3(_) => self.put_new(below, bytes).await,
+        }
+    }
+
     /// The bytes of an object.
     ///
     /// # Errors

@@ -74,6 +74,14 @@ impl LocalLake {
         Ok(put)
     }
 
+    /// Creates `below` with many `bytes`, past the page cache where that can be. A loss of power may still take them.
+    pub(crate) fn put_cold(&self, below: &str, bytes: &[u8]) -> Result<PutNew, StoreError> {
+        let mut file = self.temporary(below)?;
+        write_cold(file.as_file_mut(), bytes)
+            .map_err(|error| StoreError::of_io(Action::Write, self.name(below), error))?;
+        self.link(file, below)
+    }
+
     /// Makes the contents and the names of `below` survive a loss of power.
     pub(crate) fn sync_all(&self, below: &[String]) -> Result<(), StoreError> {
         let share = below.len().div_ceil(SYNCS_AT_ONCE).max(1);
@@ -153,6 +161,35 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 
 fn parent(path: &Path) -> &Path {
     path.parent().expect("everything in a lake lies below its root")
+}
+
+/// Writes without waiting for the disk, which begins at once; the page cache forgets what the disk has. Memory that the cache
+/// gives up is then used again: on a virtual machine that has to ask its host for each new page, writing takes a third of
+/// the time.
+#[cfg(target_os = "linux")]
+fn write_cold(file: &mut File, mut bytes: &[u8]) -> io::Result<()> {
+    use rustix::io::{Errno, ReadWriteFlags, pwritev2};
+    /// `RWF_DONTCACHE` of `linux/fs.h`, since Linux 6.14.
+    const DONTCACHE: ReadWriteFlags = ReadWriteFlags::from_bits_retain(0x80);
+    /// In the file, where its cursor is; that then moves on.
+    const AT_CURSOR: u64 = u64::MAX;
+    while !bytes.is_empty() {
+        match pwritev2(&*file, &[io::IoSlice::new(bytes)], AT_CURSOR, DONTCACHE) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(Errno::INTR) => {}
+            // an older system, or a file system that cannot
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => return file.write_all(bytes),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Only Linux has a way past the page cache that asks nothing of the file system.
+#[cfg(not(target_os = "linux"))]
+fn write_cold(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    file.write_all(bytes)
 }
 
 /// link(2) answers EPERM, EOPNOTSUPP or ENOSYS where the file system has no hard links.

@@ -219,6 +219,29 @@ fn a_large_part_is_whole_too_and_of_many_one_wins() {
 }
 
 #[test]
+fn a_cold_object_is_whole_and_never_written_over() {
+    let check = |lake: &Lake| {
+        // nothing, less than a page, and not a multiple of anything
+        for bytes in [0, 1, 4_095, 20_000_003] {
+            let path = format!("customer/landing/{bytes}.json");
+            let cold: Bytes = (0..bytes).map(|i: u32| i.to_le_bytes()[1]).collect();
+            assert_eq!(block_on(lake.put_cold(&path, cold.clone())).unwrap(), PutNew::Created);
+            assert_eq!(block_on(lake.put_cold(&path, Bytes::from_static(b"other"))).unwrap(), PutNew::Exists);
+            assert!(block_on(lake.read(&path)).unwrap() == cold, "other bytes than the {bytes} that were put");
+        }
+        assert_eq!(block_on(lake.list("")).unwrap().len(), 4, "only what was put");
+    };
+    on_every_lake(|scene| check(&scene.lake));
+
+    // a file system that has nothing but the page cache
+    let Ok(in_memory) = tempfile::tempdir_in("/dev/shm") else {
+        println!("skipped: no file system in memory");
+        return;
+    };
+    check(&Lake::open(in_memory.path().to_str().unwrap()).unwrap());
+}
+
+#[test]
 fn a_landing_object_is_found_again_by_its_key() {
     on_every_lake(|scene| {
         let name = "2022/e b+%20ä{1}.json";
