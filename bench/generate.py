@@ -20,7 +20,7 @@ BLOCK = 4 << 20
 
 
 def seconds(command, work):
-    """How long `command` and a sync take; `work` is empty before, and memory that was freed has gone where it goes."""
+    """How long `command` and a sync take; `work` is empty before, and a host has what memory was freed."""
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     os.sync()
@@ -39,24 +39,25 @@ def main():
     parser.add_argument("--buffered", action="store_true", help="also dd through the page cache")
     parser.add_argument("--name", default="generate", help="name of the report")
     parser.add_argument("--results", type=pathlib.Path, default=bench.BENCH / "results")
-    work = bench.CACHE / "bench" / "generate"
-    parser.add_argument("--work", type=pathlib.Path, default=work, help="a folder of its own on the disk to measure")
+    parser.add_argument("--work", type=pathlib.Path, default=bench.CACHE / "bench", help="folder on the disk to measure")
     args = parser.parse_args()
 
     stedi, _ = bench.build()
     size = ["--customers", args.customers, "--days", args.days]
+    # what else lies in --work stays
+    work = args.work / "generate"
     times, total = {}, 0
     for number in range(args.rounds):
-        made = {"stedi generate": seconds([stedi, "generate", "--lake", args.work, *size], args.work)}
-        total = sum(path.stat().st_size for path in args.work.rglob("*") if path.is_file())
-        dd = ["dd", "if=/dev/zero", f"of={args.work / 'zeros'}", f"bs={BLOCK}", f"count={-(-total // BLOCK)}"]
-        made["dd oflag=direct"] = seconds([*dd, "oflag=direct", "conv=fsync"], args.work)
+        made = {"stedi generate": seconds([stedi, "generate", "--lake", work, *size], work)}
+        total = sum(path.stat().st_size for path in work.rglob("*") if path.is_file())
+        dd = ["dd", "if=/dev/zero", f"of={work / 'zeros'}", f"bs={BLOCK}", f"count={-(-total // BLOCK)}"]
+        made["dd oflag=direct"] = seconds([*dd, "oflag=direct", "conv=fsync"], work)
         if args.buffered:
-            made["dd"] = seconds([*dd, "conv=fsync"], args.work)
+            made["dd"] = seconds([*dd, "conv=fsync"], work)
         for name, taken in made.items():
             times.setdefault(name, []).append(taken)
         bench.say(f"round {number + 1}: " + ", ".join(f"{name} {taken:.2f} s" for name, taken in made.items()))
-    shutil.rmtree(args.work)
+    shutil.rmtree(work)
 
     disk = statistics.median(times["dd oflag=direct"])
     lines = [

@@ -51,8 +51,8 @@ pub enum GenerateError {
 /// Objects are made on the current rayon pool, a few more than it has threads at once, each of about 16 MiB.
 ///
 /// # Errors
-/// If the configuration makes no landing, if any landing prefix has objects already, or if the store refuses. Objects
-/// put before the failure stay.
+/// If the configuration makes no landing, if any landing prefix has objects already or gets one meanwhile, or if the store
+/// refuses. Objects put before the failure stay.
 pub async fn generate(config: GenerateConfig, lake: &Lake) -> Result<GenerateReport, GenerateError> {
     check(&config)?;
     refuse_landing(lake).await?;
