@@ -16,14 +16,13 @@ pub(super) struct LineWriter {
     /// The user of the newest reading, and how a reading of that user starts.
     user: String,
     user_start: Phrase<96>,
-    /// The serial number of the newest step reading, with the keys around it.
+    /// The serial number of the newest step reading, and how it is written.
     serial: String,
-    serial_and_keys: Phrase<96>,
+    serial_field: Phrase<64>,
 }
 
 /// Text that is written again and again, of at most `N` bytes. Copying all `N` takes a few instructions; to copy as many as
 /// there are takes a call.
-#[derive(Clone, Copy)]
 struct Phrase<const N: usize> {
     bytes: [u8; N],
     length: usize,
@@ -66,7 +65,7 @@ impl LineWriter {
             user: String::new(),
             user_start: Phrase::new(&[]),
             serial: String::new(),
-            serial_and_keys: Phrase::new(&[]),
+            serial_field: Phrase::new(&[]),
             timestamp_key: if shape.old_timestamp_key { "\",\"timeStamp\":" } else { "\",\"timestamp\":" },
             end: Phrase::new(&[end]),
         }
@@ -110,18 +109,14 @@ impl LineWriter {
     fn step_trainer(&mut self, row: &StepTrainerRow<&str>) {
         if self.serial != row.serial_number {
             row.serial_number.clone_into(&mut self.serial);
-            self.serial_and_keys =
-                Phrase::new(&[",\"serialNumber\":\"", row.serial_number, "\",\"distanceFromObject\":"]);
+            self.serial_field = Phrase::new(&[",\"serialNumber\":\"", row.serial_number, "\""]);
         }
         self.text("{\"sensorReadingTime\":");
         self.integer(row.reading_time_ms);
+        self.serial_field.write(&mut self.out);
         if let Some(distance) = row.distance {
-            self.serial_and_keys.write(&mut self.out);
+            self.text(",\"distanceFromObject\":");
             self.integer(distance);
-        } else {
-            for part in [",\"serialNumber\":\"", row.serial_number, "\""] {
-                self.text(part);
-            }
         }
         self.end.write(&mut self.out);
     }
